@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Handles: the right to change a bounded number of metadata blocks in the open transaction.
+
+use super::transaction::Transaction;
+use super::{Journal, Run, State};
+use crate::core::cache::{Buffer, BufferMut};
+use crate::core::error::{Error, Result};
+use crate::core::events;
+use crate::core::platform::{clock, MutexGuard, NofsScope, GFP};
+use crate::format::units::{DiskBlock, Tid};
+
+/// An open handle: its changes and those of all other handles of the transaction become durable
+/// together. Dropping it closes it.
+///
+/// While one is open its task must not take a folio lock, wait for writeback or open another.
+#[derive(Debug)]
+#[must_use = "a handle that is dropped at once changes nothing"]
+pub struct Handle<'j> {
+    journal: &'j Journal,
+    tid: Tid,
+    /// Blocks it may still add to the transaction.
+    credits: u32,
+    /// What it asked for in all.
+    requested: u32,
+    opened: u64,
+    /// It counts among its transaction's open handles.
+    joined: bool,
+    _nofs: NofsScope,
+}
+
+impl Journal {
+    /// Opens a handle that may change `credits` blocks, waiting while a transaction is being closed
+    /// or the log has no room.
+    ///
+    /// Fails with the journal's own error after an abort, and with [`Error::NoSpace`] if the journal
+    /// could never hold that many blocks.
+    pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
+        let nofs = NofsScope::enter();
+        let tid = self.admit(credits)?;
+        events::handle_start(&self.device, tid, credits);
+        Ok(Handle { journal: self, tid, credits, requested: credits, opened: clock::monotonic_ns(), joined: true, _nofs: nofs })
+    }
+
+    /// Joins the open transaction with `credits`.
+    fn admit(&self, credits: u32) -> Result<Tid> {
+        if credits > self.max_transaction {
+            return Err(Error::NoSpace);
+        }
+        let mut state = self.state.lock();
+        loop {
+            if let Some(error) = state.aborted {
+                return Err(error);
+            }
+            if !state.closing && self.fits(&mut state, credits) {
+                break;
+            }
+            self.progress.wait(&mut state);
+        }
+        let State { running, next, .. } = &mut *state;
+        let transaction = running.get_or_insert_with(|| {
+            let opened = Transaction::new(*next, clock::monotonic_ns());
+            *next = next.next();
+            // The thread begins to count the interval.
+            self.work.notify_all();
+            opened
+        });
+        transaction.handles += 1;
+        transaction.handle_count = transaction.handle_count.saturating_add(1);
+        transaction.reserved += credits;
+        Ok(transaction.tid)
+    }
+
+    /// Whether the open transaction can take `credits` more; asks for a commit or a checkpoint if not.
+    fn fits(&self, state: &mut MutexGuard<'_, State>, credits: u32) -> bool {
+        let (reserved, tid, revoked) = match &state.running {
+            Some(transaction) => (transaction.reserved, Some(transaction.tid), transaction.revoked.len()),
+            None => (0, None, 0),
+        };
+        let wanted = reserved.saturating_add(credits);
+        if let (true, Some(tid)) = (wanted > self.max_transaction, tid) {
+            if state.requested.is_before(tid) {
+                state.requested = tid;
+            }
+            self.work.notify_all();
+            return false;
+        }
+        let taken = self.log_blocks(wanted, u32::try_from(revoked).unwrap_or(u32::MAX));
+        if taken.saturating_add(state.committing) > state.free {
+            // A checkpoint frees space only of what is committed.
+            if let Some(tid) = tid {
+                if state.requested.is_before(tid) {
+                    state.requested = tid;
+                }
+            }
+            state.starved = true;
+            self.work.notify_all();
+            return false;
+        }
+        true
+    }
+}
+
+impl<'j> Handle<'j> {
+    /// The transaction it belongs to: what to pass to [`Journal::commit`].
+    pub fn tid(&self) -> Tid {
+        self.tid
+    }
+
+    /// The journal it belongs to.
+    pub fn journal(&self) -> &'j Journal {
+        self.journal
+    }
+
+    /// Blocks it may still add to the transaction.
+    pub fn credits(&self) -> u32 {
+        self.credits
+    }
+
+    /// The only way to writable bytes of a metadata block.
+    ///
+    /// The guard holds the block's lock: keep it briefly, and never hold two. The first time in a
+    /// transaction costs a credit; [`Error::CreditsExhausted`] if none is left.
+    pub fn write<'b>(&mut self, buffer: &'b Buffer) -> Result<BufferMut<'b>> {
+        let mut version = buffer.version();
+        if version.forgotten {
+            return Err(Error::Io(buffer.block()));
+        }
+        if version.running != Some(self.tid) {
+            self.credits = self.credits.checked_sub(1).ok_or(Error::CreditsExhausted)?;
+            let mut state = self.journal.state.lock();
+            let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
+            transaction.buffers.push(buffer.clone(), GFP)?;
+            version.running = Some(self.tid);
+        }
+        BufferMut::new(buffer.block(), version)
+    }
+
+    /// Asks for `more` credits. `Ok(false)` if the transaction has no room for them: then
+    /// [`Self::restart`] at a point where the disk is consistent.
+    pub fn extend(&mut self, more: u32) -> Result<bool> {
+        let mut state = self.journal.state.lock();
+        if let Some(error) = state.aborted {
+            return Err(error);
+        }
+        let room = self.journal.fits(&mut state, more);
+        if let (true, Some(transaction)) = (room, state.running.as_mut()) {
+            transaction.reserved += more;
+            self.credits += more;
+            self.requested += more;
+            drop(state);
+            events::handle_extend(&self.journal.device, self.tid, self.credits, more);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Makes sure of `needed` credits: by extending, else by going on in a new transaction. Returns
+    /// whether it is a new one. Everything done so far must make sense on its own.
+    pub fn ensure(&mut self, needed: u32) -> Result<bool> {
+        if self.credits >= needed || self.extend(needed - self.credits)? {
+            return Ok(false);
+        }
+        self.restart(needed)?;
+        Ok(true)
+    }
+
+    /// Goes on in a new transaction with `credits`; what was done so far may commit without the rest.
+    pub fn restart(&mut self, credits: u32) -> Result {
+        self.leave();
+        self.credits = 0;
+        self.tid = self.journal.admit(credits)?;
+        self.joined = true;
+        self.credits = credits;
+        self.requested = credits;
+        self.opened = clock::monotonic_ns();
+        events::handle_restart(&self.journal.device, self.tid, credits);
+        Ok(())
+    }
+
+    /// A metadata block was freed: nobody writes it any more, older versions of it in the log are
+    /// revoked. Call [`Self::freed`] for the space.
+    pub fn forget(&mut self, block: DiskBlock) -> Result {
+        let buffer = self.journal.cache.forget(block);
+        let mut state = self.journal.state.lock();
+        let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
+        transaction.revoked.push(block, GFP)?;
+        if let Some(buffer) = buffer {
+            transaction.forgotten.push(buffer, GFP)?;
+        }
+        Ok(())
+    }
+
+    /// Blocks were freed: they may be allocated again when this transaction is durable.
+    pub fn freed(&mut self, run: Run) -> Result {
+        let mut state = self.journal.state.lock();
+        let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
+        Ok(transaction.freed.push(run, GFP)?)
+    }
+
+    fn leave(&mut self) {
+        let mut state = self.journal.state.lock();
+        self.joined = false;
+        let Some(transaction) = state.running.as_mut() else {
+            return;
+        };
+        transaction.handles -= 1;
+        transaction.reserved -= self.credits;
+        let last = transaction.handles == 0;
+        if last && state.closing {
+            self.journal.work.notify_all();
+        }
+    }
+}
+
+impl Drop for Handle<'_> {
+    fn drop(&mut self) {
+        if self.joined {
+            self.leave();
+        }
+        let spent = self.requested - self.credits.min(self.requested);
+        let life = clock::monotonic_ns().saturating_sub(self.opened);
+        events::handle_stats(&self.journal.device, self.tid, life, self.requested, spent);
+    }
+}

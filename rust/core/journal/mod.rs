@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The journal, in the JBD2 format.
+//!
+//! Operations change metadata blocks under a [`Handle`], which belongs to the one transaction that
+//! is open. The commit thread closes it, computes its checksums, lets the next one open, writes the
+//! closed one's blocks to the log and then its commit block. Later a checkpoint writes the newest
+//! committed versions to their places and gives the log space back.
+//!
+//! Locks: a buffer's version, then [`Journal`]'s state. The log itself (`log`) belongs to the commit
+//! thread and, at mount and unmount, to whoever mounts; its lock comes before both.
+
+mod checkpoint;
+mod commit;
+mod handle;
+mod log;
+mod open;
+mod recovery;
+mod transaction;
+
+pub use handle::Handle;
+pub use log::LogExtent;
+pub use open::Start;
+
+use super::cache::Cache;
+use super::error::{Error, Result};
+use super::platform::{Arc, Condvar, Device, Mutex, Thread, Vec};
+use crate::format::units::{DiskBlock, Tid};
+use checkpoint::Checkpoint;
+use core::sync::atomic::{AtomicBool, Ordering};
+use log::Log;
+use transaction::Transaction;
+
+/// A run of neighbouring blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first block.
+    pub start: DiskBlock,
+    /// How many, in blocks.
+    pub len: u32,
+}
+
+/// What handles and the commit thread share.
+#[derive(Debug)]
+struct State {
+    /// The open transaction; `None` when nothing was changed since the last one closed.
+    running: Option<Transaction>,
+    /// A transaction is being closed: no handle may start.
+    closing: bool,
+    /// The sequence number of the next transaction to open.
+    next: Tid,
+    /// The newest transaction that is durable.
+    committed: Tid,
+    /// Commit at least up to this one.
+    requested: Tid,
+    /// Log blocks that hold nothing needed.
+    free: u32,
+    /// Log blocks the transaction under commit may still take.
+    committing: u32,
+    /// Somebody waits for log space.
+    starved: bool,
+    /// Why the journal stopped.
+    aborted: Option<Error>,
+    /// The commit thread shall end.
+    stopping: bool,
+    /// Blocks that may be allocated again.
+    released: Vec<Run>,
+}
+
+/// The journal of a mounted file system.
+#[derive(Debug)]
+pub struct Journal {
+    device: Arc<Device>,
+    cache: Arc<Cache>,
+    /// How many log blocks one transaction may take.
+    max_transaction: u32,
+    /// How long a transaction stays open, in milliseconds.
+    interval: core::sync::atomic::AtomicU64,
+    barrier: bool,
+    state: Mutex<State>,
+    /// Signalled when handles may go on: a transaction closed, space came free, the journal stopped.
+    progress: Condvar,
+    /// Signalled when the commit thread has something to do.
+    work: Condvar,
+    /// The log's position and the transactions in it that are not checkpointed.
+    log: Mutex<Log>,
+    checkpoints: Mutex<Vec<Checkpoint>>,
+    has_released: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+impl Journal {
+    /// The newest transaction that is durable.
+    pub fn committed(&self) -> Tid {
+        self.state.lock().committed
+    }
+
+    /// Asks the commit thread to commit the transaction; does not wait.
+    pub fn request_commit(&self, tid: Tid) {
+        let mut state = self.state.lock();
+        if state.requested.is_before(tid) {
+            state.requested = tid;
+            self.work.notify_all();
+        }
+    }
+
+    /// Waits until the transaction is durable, asking for its commit if need be.
+    ///
+    /// Must not be called with a handle or a folio lock held. Returns whether a commit was waited
+    /// for: if not, the caller who wants earlier data durable has to flush the device.
+    pub fn commit(&self, tid: Tid) -> Result<bool> {
+        let mut state = self.state.lock();
+        if !state.committed.is_before(tid) {
+            return state.aborted.map_or(Ok(false), Err);
+        }
+        if state.requested.is_before(tid) {
+            state.requested = tid;
+            self.work.notify_all();
+        }
+        while state.committed.is_before(tid) {
+            if let Some(error) = state.aborted {
+                return Err(error);
+            }
+            self.progress.wait(&mut state);
+        }
+        Ok(true)
+    }
+
+    /// Commits everything changed so far and waits.
+    pub fn commit_all(&self) -> Result<bool> {
+        let newest = {
+            let state = self.state.lock();
+            match &state.running {
+                Some(transaction) => transaction.tid,
+                // One may be under commit: its number is the last that was given out.
+                None => Tid(state.next.0.wrapping_sub(1)),
+            }
+        };
+        self.commit(newest)
+    }
+
+    /// Stops the journal for good: no handle starts, nothing is committed any more.
+    pub fn abort(&self, why: Error) {
+        let mut state = self.state.lock();
+        if state.aborted.is_none() {
+            state.aborted = Some(why);
+        }
+        self.progress.notify_all();
+        self.work.notify_all();
+    }
+
+    /// Why the journal stopped, if it did.
+    pub fn aborted(&self) -> Option<Error> {
+        self.state.lock().aborted
+    }
+
+    /// Hands freed blocks whose transactions are durable to `each`: they may be allocated again.
+    ///
+    /// Cheap when there are none.
+    pub fn take_released(&self, mut each: impl FnMut(Run)) {
+        if self.has_released.swap(false, Ordering::Acquire) {
+            let released = core::mem::take(&mut self.state.lock().released);
+            released.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// The device under the file system.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The blocks in memory.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file system: everything between the bytes of `format` and the entry points of `vfs`.
+//!
+//! From the bottom up, imports point down only: error, platform, cache, journal, alloc, map, dir,
+//! inode, mount.
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod error;
+pub mod events;
+pub mod journal;
+pub mod platform;

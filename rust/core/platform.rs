@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The one place where the two worlds meet: the same names from `linux` in the kernel and from
+//! `host` everywhere else.
+
+#[cfg(not(REXT4_KERNEL))]
+pub(crate) use crate::host::{
+    alloc::{AllocError, Arc, Box, Vec, GFP},
+    block::Block,
+    clock,
+    crc,
+    device::{Device, DeviceError, WriteClass},
+    log::{log, Level},
+    map::{Index, RBTree},
+    nofs::NofsScope,
+    random::random_u32,
+    sync::{lock_class, Condvar, LockClass, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    thread::Thread,
+    trace,
+};
+
+#[cfg(REXT4_KERNEL)]
+pub(crate) use crate::linux::{
+    alloc::{AllocError, Arc, Box, Vec, GFP},
+    block::buffer::Block,
+    block::device::{Device, DeviceError, WriteClass},
+    clock,
+    crc,
+    log::{log, Level},
+    map::{Index, RBTree},
+    nofs::NofsScope,
+    random::random_u32,
+    sync::{lock_class, Condvar, LockClass, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    thread::Thread,
+    trace,
+};

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Fallible allocation with the kernel's signatures.
+
+use std::ops::{Deref, DerefMut};
+
+/// An allocation failed. The host never returns it, its signatures do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllocError;
+
+/// Allocation flags; the host has no use for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Flags;
+
+/// The flags every allocation of the file system passes.
+pub const GFP: Flags = Flags;
+
+/// A growable array (`kernel::alloc::KVVec`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vec<T>(std::vec::Vec<T>);
+
+impl<T> Vec<T> {
+    /// An empty array; allocates nothing.
+    pub const fn new() -> Self {
+        Self(std::vec::Vec::new())
+    }
+
+    /// An empty array with room for `capacity` elements.
+    pub fn with_capacity(capacity: usize, _: Flags) -> Result<Self, AllocError> {
+        Ok(Self(std::vec::Vec::with_capacity(capacity)))
+    }
+
+    /// Room for `additional` more elements.
+    pub fn reserve(&mut self, additional: usize, _: Flags) -> Result<(), AllocError> {
+        self.0.reserve(additional);
+        Ok(())
+    }
+
+    /// Appends one element.
+    pub fn push(&mut self, value: T, _: Flags) -> Result<(), AllocError> {
+        self.0.push(value);
+        Ok(())
+    }
+
+    /// How many elements fit without another allocation.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Takes the last element.
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Shortens to `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// Keeps the elements for which `keep` says so.
+    pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.0.retain_mut(keep);
+    }
+
+    /// Removes the element at `index`; `Err` when there is none.
+    pub fn remove(&mut self, index: usize) -> Result<T, RemoveError> {
+        if index < self.0.len() {
+            Ok(self.0.remove(index))
+        } else {
+            Err(RemoveError)
+        }
+    }
+}
+
+impl<T: Clone> Vec<T> {
+    /// `len` copies of `value`.
+    pub fn from_elem(value: T, len: usize, _: Flags) -> Result<Self, AllocError> {
+        Ok(Self(std::vec![value; len]))
+    }
+
+    /// Appends copies of `other`'s elements.
+    pub fn extend_from_slice(&mut self, other: &[T], _: Flags) -> Result<(), AllocError> {
+        self.0.extend_from_slice(other);
+        Ok(())
+    }
+}
+
+/// There was no element at that index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoveError;
+
+impl<T> Default for Vec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for Vec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Vec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T> IntoIterator for Vec<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Vec<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// A heap value (`kernel::alloc::KBox`).
+#[derive(Debug)]
+pub struct Box<T>(std::boxed::Box<T>);
+
+impl<T> Box<T> {
+    /// Moves `value` to the heap.
+    pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
+        Ok(Self(std::boxed::Box::new(value)))
+    }
+}
+
+impl<T> Deref for Box<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Box<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// A shared value (`kernel::sync::Arc`): no weak references.
+#[derive(Debug)]
+pub struct Arc<T>(std::sync::Arc<T>);
+
+impl<T> Arc<T> {
+    /// Moves `value` to the heap, with one reference.
+    pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
+        Ok(Self(std::sync::Arc::new(value)))
+    }
+
+    /// Whether both point to the same value.
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        std::sync::Arc::ptr_eq(&this.0, &other.0)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

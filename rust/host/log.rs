@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel log, on standard error when `REXT4_LOG` is set.
+
+use super::device::Device;
+use std::fmt::Arguments;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something is lost or wrong.
+    Error,
+    /// Something is odd.
+    Warning,
+    /// A fact of the mount.
+    Info,
+}
+
+/// Writes one line, naming the device.
+pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
+    if std::env::var_os("REXT4_LOG").is_some() {
+        eprintln!("rext4 ({device}): {level:?}: {message}");
+    }
+}

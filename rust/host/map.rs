@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ordered maps: a plain one (`kernel::rbtree`) and one with a lock of its own (`kernel::xarray`).
+
+use super::alloc::{AllocError, Arc};
+use std::collections::btree_map::Entry;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An ordered map.
+#[derive(Debug)]
+pub struct RBTree<K, V>(BTreeMap<K, V>);
+
+impl<K: Ord, V> RBTree<K, V> {
+    /// An empty map; allocates nothing.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Puts `value` at `key` and gives back what was there.
+    pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, AllocError> {
+        Ok(self.0.insert(key, value))
+    }
+
+    /// The value at `key`.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    /// The value at `key`, for writing.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    /// Takes the value at `key` out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.0.remove(key)
+    }
+
+    /// The entry with the smallest key.
+    pub fn first(&self) -> Option<(&K, &V)> {
+        self.0.first_key_value()
+    }
+
+    /// The entry with the greatest key.
+    pub fn last(&self) -> Option<(&K, &V)> {
+        self.0.last_key_value()
+    }
+
+    /// The entry with the greatest key that is not above `key`.
+    pub fn floor(&self, key: &K) -> Option<(&K, &V)> {
+        self.0.range(..=key).next_back()
+    }
+
+    /// The entry with the smallest key that is not below `key`.
+    pub fn ceiling(&self, key: &K) -> Option<(&K, &V)> {
+        self.0.range(key..).next()
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Ord, V> Default for RBTree<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Shared values by number, behind a lock of its own.
+#[derive(Debug)]
+pub struct Index<T>(Mutex<BTreeMap<u64, Arc<T>>>);
+
+impl<T> Index<T> {
+    /// An empty index.
+    pub fn new() -> Result<Self, AllocError> {
+        Ok(Self(Mutex::new(BTreeMap::new())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value at `key`. `touch` sees it under the index's lock and must not sleep.
+    pub fn get_with(&self, key: u64, touch: impl FnOnce(&T)) -> Option<Arc<T>> {
+        self.lock().get(&key).inspect(|value| touch(value)).cloned()
+    }
+
+    /// Puts `value` at `key` unless something is there; returns what is there afterwards, which
+    /// `touch` has seen under the index's lock.
+    pub fn insert_or_get(&self, key: u64, value: Arc<T>, touch: impl FnOnce(&T)) -> Result<Arc<T>, AllocError> {
+        let mut entries = self.lock();
+        let value = entries.entry(key).or_insert(value);
+        touch(value);
+        Ok(value.clone())
+    }
+
+    /// Takes the value at `key` out if `condition` holds of it. `condition` must not sleep.
+    pub fn remove_if(&self, key: u64, condition: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
+        match self.lock().entry(key) {
+            Entry::Occupied(entry) if condition(entry.get()) => Some(entry.remove()),
+            _ => None,
+        }
+    }
+
+    /// The first key in use at or after `key`.
+    pub fn next_key(&self, key: u64) -> Option<u64> {
+        self.lock().range(key..).next().map(|(&key, _)| key)
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks with the kernel's names. A poisoned lock is taken as it is: the kernel has no poisoning.
+
+use super::alloc::AllocError;
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// A lock's name and, in the kernel, its lockdep class.
+#[derive(Clone, Copy, Debug)]
+pub struct LockClass(pub &'static str);
+
+/// The class of the locks made at this place.
+macro_rules! lock_class {
+    ($name:literal) => {
+        $crate::host::sync::LockClass($name)
+    };
+}
+pub(crate) use lock_class;
+
+/// A sleeping lock.
+#[derive(Debug)]
+pub struct Mutex<T>(std::sync::Mutex<T>);
+
+/// Access to what a [`Mutex`] protects.
+///
+/// # Invariants
+///
+/// It holds the lock at all times but inside [`Condvar`]'s wait, which has it borrowed for writing.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T>(Option<std::sync::MutexGuard<'a, T>>);
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_deref().expect("the type invariant")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_deref_mut().expect("the type invariant")
+    }
+}
+
+impl<T> Mutex<T> {
+    /// An unlocked lock around `value`.
+    pub fn new(value: T, _: LockClass) -> Result<Self, AllocError> {
+        Ok(Self(std::sync::Mutex::new(value)))
+    }
+
+    /// Waits for the lock and takes it.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// A spinning lock: what it covers must not sleep.
+#[derive(Debug)]
+pub struct SpinLock<T>(std::sync::Mutex<T>);
+
+/// Access to what a [`SpinLock`] protects.
+pub type SpinLockGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+impl<T> SpinLock<T> {
+    /// An unlocked lock around `value`.
+    pub fn new(value: T, _: LockClass) -> Result<Self, AllocError> {
+        Ok(Self(std::sync::Mutex::new(value)))
+    }
+
+    /// Waits for the lock and takes it.
+    pub fn lock(&self) -> SpinLockGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place to wait for a change of what a [`Mutex`] protects.
+#[derive(Debug)]
+pub struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    /// A place where nobody waits yet.
+    pub fn new(_: LockClass) -> Result<Self, AllocError> {
+        Ok(Self(std::sync::Condvar::new()))
+    }
+
+    /// Gives up the lock, sleeps until notified, takes the lock again. May return early.
+    pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        // std consumes its guard and gives a new one; the kernel keeps it.
+        guard.0 = guard.0.take().map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// As [`Self::wait`], for at most `milliseconds`.
+    pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
+        let timeout = Duration::from_millis(milliseconds);
+        guard.0 = guard.0.take().map(|held| {
+            self.0.wait_timeout(held, timeout).unwrap_or_else(PoisonError::into_inner).0
+        });
+    }
+
+    /// Wakes everybody.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
+    /// Wakes somebody.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Threads of the file system's own.
+
+use super::alloc::AllocError;
+
+/// A running thread; join it before what it uses goes away.
+#[derive(Debug)]
+pub struct Thread(std::thread::JoinHandle<()>);
+
+impl Thread {
+    /// Starts `run` on a new thread called `name`.
+    pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Self, AllocError> {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        thread.map(Self).map_err(|_| AllocError)
+    }
+
+    /// Waits until the thread has returned.
+    pub fn join(self) {
+        // A panic of the thread is a failed test of its own; the join only waits.
+        let _ = self.0.join();
+    }
+}

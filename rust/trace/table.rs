@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every trace event once: its name and the raw values it is given. The names and the order of the
+//! values are those of `rext4.h`; `linux::trace` makes calls of them, `host::trace` nothing.
+
+/// Hands the table to the macro `$each`.
+macro_rules! for_each_event {
+    ($each:ident) => {
+        $each! {
+            /// A handle was opened: transaction, credits.
+            fn handle_start(dev: u32, tid: u32, kind: u32, requested_blocks: u32);
+            /// A handle was closed: life in ns, credits asked for and spent.
+            fn handle_stats(dev: u32, tid: u32, kind: u32, interval: u64, sync: u32, requested_blocks: u32, dirtied_blocks: u32);
+            /// A handle asked for more credits.
+            fn handle_extend(dev: u32, tid: u32, kind: u32, buffer_credits: u32, requested_blocks: u32);
+            /// A handle went on in a new transaction.
+            fn handle_restart(dev: u32, tid: u32, kind: u32, requested_blocks: u32);
+            /// The commit thread took up a transaction.
+            fn start_commit(dev: u32, sync_commit: u32, tid: u32);
+            /// It waits for the open handles.
+            fn commit_locking(dev: u32, sync_commit: u32, tid: u32);
+            /// It computes checksums and takes the versions to write.
+            fn commit_flushing(dev: u32, sync_commit: u32, tid: u32);
+            /// It writes the log.
+            fn commit_logging(dev: u32, sync_commit: u32, tid: u32);
+            /// The transaction is durable; `head` is the newest that is checkpointed.
+            fn end_commit(dev: u32, sync_commit: u32, tid: u32, head: u32);
+            /// What the commit took: times in ns.
+            fn run_stats(dev: u32, tid: u32, running: u64, locked: u64, flushing: u64, logging: u64, handle_count: u32, blocks: u32, blocks_logged: u32);
+            /// A checkpoint was made.
+            fn checkpoint(dev: u32, result: i32);
+            /// A transaction's blocks went home: time in ns, blocks written and left to newer versions.
+            fn checkpoint_stats(dev: u32, tid: u32, chp_time: u64, written: u32, dropped: u32);
+            /// A transaction left the log.
+            fn drop_transaction(dev: u32, sync_commit: u32, tid: u32);
+            /// The log's tail moved.
+            fn update_log_tail(dev: u32, tail_sequence: u32, first_tid: u32, block_nr: u32, freed: u32);
+            /// The journal superblock is written.
+            fn write_superblock(dev: u32, write_flags: u32);
+            /// A metadata block was found in memory.
+            fn cache_hit(dev: u32, block: u64);
+            /// A metadata block had to be read.
+            fn cache_miss(dev: u32, block: u64);
+        }
+    };
+}
+pub(crate) use for_each_event;
