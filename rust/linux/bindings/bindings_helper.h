@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The C headers that rust/linux needs. bindgen turns them into rust/linux/bindings/generated.rs.
+ * Sorted alphabetically.
+ */
+
+/* First, so that no enum is used before it is known (rust-bindgen issue 3179). */
+#include <linux/hrtimer_types.h>
+
+#include <linux/backing-dev.h>
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
+#include <linux/crc16.h>
+#include <linux/crc32.h>
+#include <linux/cred.h>
+#include <linux/exportfs.h>
+#include <linux/falloc.h>
+#include <linux/fiemap.h>
+#include <linux/fileattr.h>
+#include <linux/filelock.h>
+#include <linux/folio_batch.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/fserror.h>
+#include <linux/highmem.h>
+#include <linux/iomap.h>
+#include <linux/iversion.h>
+#include <linux/kthread.h>
+#include <linux/magic.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/pagemap.h>
+#include <linux/percpu_counter.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <linux/random.h>
+#include <linux/rwsem.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+#include <linux/swap.h>
+#include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+#include <linux/uio.h>
+#include <linux/user_namespace.h>
+#include <linux/workqueue.h>
+#include <linux/writeback.h>
+#include <linux/xattr.h>
+
+#include "../../trace/rext4_trace.h"
+
+/* Macros with a cast: bindgen cannot evaluate them, so they are named again here. */
+const gfp_t RUST_CONST_HELPER_GFP_KERNEL = GFP_KERNEL;
+const gfp_t RUST_CONST_HELPER_GFP_NOFS = GFP_NOFS;
+const gfp_t RUST_CONST_HELPER_GFP_NOWAIT = GFP_NOWAIT;
+const gfp_t RUST_CONST_HELPER___GFP_ZERO = __GFP_ZERO;
+const gfp_t RUST_CONST_HELPER___GFP_NOFAIL = __GFP_NOFAIL;
+const blk_opf_t RUST_CONST_HELPER_REQ_SYNC = REQ_SYNC;
+const blk_opf_t RUST_CONST_HELPER_REQ_META = REQ_META;
+const blk_opf_t RUST_CONST_HELPER_REQ_PRIO = REQ_PRIO;
+const blk_opf_t RUST_CONST_HELPER_REQ_FUA = REQ_FUA;
+const blk_opf_t RUST_CONST_HELPER_REQ_PREFLUSH = REQ_PREFLUSH;
+const blk_opf_t RUST_CONST_HELPER_REQ_IDLE = REQ_IDLE;
+const blk_opf_t RUST_CONST_HELPER_REQ_RAHEAD = REQ_RAHEAD;
+const fop_flags_t RUST_CONST_HELPER_FOP_BUFFER_RASYNC = FOP_BUFFER_RASYNC;
+const fop_flags_t RUST_CONST_HELPER_FOP_BUFFER_WASYNC = FOP_BUFFER_WASYNC;
+const fop_flags_t RUST_CONST_HELPER_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
+const fop_flags_t RUST_CONST_HELPER_FOP_MMAP_SYNC = FOP_MMAP_SYNC;
+const fmode_t RUST_CONST_HELPER_FMODE_READ = FMODE_READ;
+const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
+const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
+const blk_mode_t RUST_CONST_HELPER_BLK_OPEN_READ = BLK_OPEN_READ;
+const blk_mode_t RUST_CONST_HELPER_BLK_OPEN_WRITE = BLK_OPEN_WRITE;
+const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
+const slab_flags_t RUST_CONST_HELPER_SLAB_RECLAIM_ACCOUNT = SLAB_RECLAIM_ACCOUNT;
+const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
+const unsigned long RUST_CONST_HELPER_SB_RDONLY = SB_RDONLY;
+const unsigned long RUST_CONST_HELPER_SB_NOSUID = SB_NOSUID;
+const unsigned long RUST_CONST_HELPER_SB_NODEV = SB_NODEV;
+const unsigned long RUST_CONST_HELPER_SB_NOEXEC = SB_NOEXEC;
+const unsigned long RUST_CONST_HELPER_SB_SYNCHRONOUS = SB_SYNCHRONOUS;
+const unsigned long RUST_CONST_HELPER_SB_DIRSYNC = SB_DIRSYNC;
+const unsigned long RUST_CONST_HELPER_SB_NOATIME = SB_NOATIME;
+const unsigned long RUST_CONST_HELPER_SB_NODIRATIME = SB_NODIRATIME;
+const unsigned long RUST_CONST_HELPER_SB_SILENT = SB_SILENT;
+const unsigned long RUST_CONST_HELPER_SB_POSIXACL = SB_POSIXACL;
+const unsigned long RUST_CONST_HELPER_SB_I_VERSION = SB_I_VERSION;
+const unsigned long RUST_CONST_HELPER_SB_LAZYTIME = SB_LAZYTIME;
+const unsigned long RUST_CONST_HELPER_SB_FORCE = SB_FORCE;
+const unsigned long RUST_CONST_HELPER_SB_DEAD = SB_DEAD;
+const unsigned long RUST_CONST_HELPER_SB_DYING = SB_DYING;
+const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
