@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hashes that order names in an indexed directory.
+//!
+//! Source: `Documentation/filesystems/ext4/directory.rst`; the functions are those of MD4 (its
+//! first part), TEA and an older one.
+
+/// The function of a directory's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashVersion {
+    /// The oldest.
+    Legacy,
+    /// Half of MD4, the default.
+    HalfMd4,
+    /// The tiny encryption algorithm.
+    Tea,
+}
+
+/// How a byte of a name becomes a number: two kinds of machine once made two kinds of directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signedness {
+    /// From -128 to 127.
+    Signed,
+    /// From 0 to 255.
+    Unsigned,
+}
+
+/// A function together with the signedness it is used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hasher {
+    /// The function.
+    pub version: HashVersion,
+    /// The signedness.
+    pub signedness: Signedness,
+    /// The file system's seed.
+    pub seed: HashSeed,
+}
+
+/// The four words of `s_hash_seed`; all zero means the functions' own start values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashSeed(pub [u32; 4]);
+
+/// A name's hash: `major` orders the index (its lowest bit is always 0), `minor` orders names of
+/// one `major` for those who read a directory in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NameHash {
+    /// The hash in the index.
+    pub major: u32,
+    /// The tie-breaker.
+    pub minor: u32,
+}
+
+/// The greatest hash a name can have; the one above it means the end of the directory.
+const END: u32 = 0xffff_fffe;
+
+impl HashVersion {
+    /// The default of a superblock (`s_def_hash_version`). The unsigned twins (3 to 5) are
+    /// accepted there, though the flags decide on the signedness.
+    pub const fn from_default(number: u8) -> Option<Self> {
+        match number {
+            0 | 3 => Some(Self::Legacy),
+            1 | 4 => Some(Self::HalfMd4),
+            2 | 5 => Some(Self::Tea),
+            _ => None,
+        }
+    }
+
+    /// The function named in an index root, and the signedness it forces, if any.
+    pub const fn from_root(number: u8) -> Option<(Self, Option<Signedness>)> {
+        match Self::from_default(number) {
+            Some(version) if number >= 3 => Some((version, Some(Signedness::Unsigned))),
+            Some(version) => Some((version, None)),
+            None => None,
+        }
+    }
+
+    /// The number written into a new index root.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Legacy => 0,
+            Self::HalfMd4 => 1,
+            Self::Tea => 2,
+        }
+    }
+}
+
+impl Hasher {
+    /// The hash of a name.
+    pub fn hash(&self, name: &[u8]) -> NameHash {
+        let (major, minor) = match self.version {
+            HashVersion::Legacy => (self.legacy(name), 0),
+            HashVersion::HalfMd4 => {
+                let mut state = self.start();
+                self.blocks::<8>(name, |words| half_md4(&mut state, words));
+                (state[1], state[2])
+            }
+            HashVersion::Tea => {
+                let mut state = self.start();
+                self.blocks::<4>(name, |words| tea(&mut state, words));
+                (state[0], state[1])
+            }
+        };
+        let major = match major & !1 {
+            END => END & !3,
+            major => major,
+        };
+        NameHash { major, minor }
+    }
+
+    fn start(&self) -> [u32; 4] {
+        match self.seed.0 {
+            [0, 0, 0, 0] => [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
+            seed => seed,
+        }
+    }
+
+    fn number(&self, byte: u8) -> u32 {
+        match self.signedness {
+            Signedness::Signed => i32::from(byte as i8) as u32,
+            Signedness::Unsigned => u32::from(byte),
+        }
+    }
+
+    fn legacy(&self, name: &[u8]) -> u32 {
+        let (mut hash, mut before) = (0x12a3_fe2du32, 0x37ab_e8f9u32);
+        for byte in name {
+            let mixed = hash ^ self.number(*byte).wrapping_mul(7_152_373);
+            let mut next = before.wrapping_add(mixed);
+            if next & 0x8000_0000 != 0 {
+                next = next.wrapping_sub(0x7fff_ffff);
+            }
+            before = hash;
+            hash = next;
+        }
+        hash << 1
+    }
+
+    /// Gives `mix` the name in blocks of `N` words. Bytes enter a word from the top; words past
+    /// the name's end hold its length, left to go, in every byte.
+    fn blocks<const N: usize>(&self, name: &[u8], mut mix: impl FnMut(&[u32; N])) {
+        let mut rest = name;
+        while !rest.is_empty() {
+            let len = super::bytes::clamp32(rest.len());
+            let pad = len | len << 8;
+            let pad = pad | pad << 16;
+            let (now, later) = rest.split_at(rest.len().min(N.saturating_mul(4)));
+            let mut words = [pad; N];
+            for (word, bytes) in words.iter_mut().zip(now.chunks(4)) {
+                for byte in bytes {
+                    *word = self.number(*byte).wrapping_add(*word << 8);
+                }
+            }
+            mix(&words);
+            rest = later;
+        }
+    }
+}
+
+/// One step of half MD4: the state turns by one place for each word taken in.
+fn half_md4(state: &mut [u32; 4], words: &[u32; 8]) {
+    type Function = fn(u32, u32, u32) -> u32;
+    let choose: Function = |x, y, z| z ^ (x & (y ^ z));
+    let majority: Function = |x, y, z| (x & y).wrapping_add((x ^ y) & z);
+    let parity: Function = |x, y, z| x ^ y ^ z;
+    let rounds: [(Function, u32, [usize; 8], [u32; 4]); 3] = [
+        (choose, 0, [0, 1, 2, 3, 4, 5, 6, 7], [3, 7, 11, 19]),
+        (
+            majority,
+            0x5a82_7999,
+            [1, 3, 5, 7, 0, 2, 4, 6],
+            [3, 5, 9, 13],
+        ),
+        (
+            parity,
+            0x6ed9_eba1,
+            [3, 7, 2, 6, 1, 5, 0, 4],
+            [3, 9, 11, 15],
+        ),
+    ];
+    let [mut a, mut b, mut c, mut d] = *state;
+    for (function, constant, order, shifts) in rounds {
+        for (pick, shift) in order.iter().zip(shifts.iter().cycle()) {
+            let word = words.get(*pick).copied().unwrap_or(0);
+            let sum = a
+                .wrapping_add(function(b, c, d))
+                .wrapping_add(word)
+                .wrapping_add(constant);
+            (a, b, c, d) = (d, sum.rotate_left(*shift), b, c);
+        }
+    }
+    for (to, from) in state.iter_mut().zip([a, b, c, d]) {
+        *to = to.wrapping_add(from);
+    }
+}
+
+/// One block of TEA; only the first two words of the state change.
+fn tea(state: &mut [u32; 4], words: &[u32; 4]) {
+    let [a, b, c, d] = *words;
+    let [mut left, mut right, ..] = *state;
+    let mix = |half: u32, sum: u32, k0: u32, k1: u32| {
+        (half << 4).wrapping_add(k0) ^ half.wrapping_add(sum) ^ (half >> 5).wrapping_add(k1)
+    };
+    let mut sum = 0u32;
+    for _ in 0..16 {
+        sum = sum.wrapping_add(0x9e37_79b9);
+        left = left.wrapping_add(mix(right, sum, a, b));
+        right = right.wrapping_add(mix(left, sum, c, d));
+    }
+    state[0] = state[0].wrapping_add(left);
+    state[1] = state[1].wrapping_add(right);
+}
