@@ -486,6 +486,21 @@ impl InodeFields {
         Ok((flags.with(InodeFlags::HUGE_FILE), fs_blocks))
     }
 
+    /// Whether the record is unused: no file, or one that was deleted.
+    pub const fn is_free(&self) -> bool {
+        self.links == 0 && (self.mode == 0 || self.dtime != 0)
+    }
+
+    /// Whether a symbolic link's target is in `i_block` itself: it is short, and no block but
+    /// that of the xattrs is the inode's.
+    pub fn is_fast_symlink(&self, geometry: &Geometry) -> bool {
+        let sectors = 1u64 << geometry.block_bits().saturating_sub(9);
+        let xattrs = if self.file_acl.get() != 0 { sectors } else { 0 };
+        matches!(self.kind(), Ok(InodeKind::Symlink))
+            && self.blocks == xattrs
+            && self.size < super::bytes::wide(I_BLOCK_LEN)
+    }
+
     /// What the inode is.
     pub fn kind(&self) -> Result<InodeKind, Fault> {
         InodeKind::of_mode(self.mode).ok_or(Fault::Inode(I::Mode, u64::from(self.mode), 0))

@@ -35,7 +35,6 @@ mod sb {
     pub(super) const RO_COMPAT: usize = 44;
     pub(super) const UUID: usize = 48;
     pub(super) const CHECKSUM_TYPE: usize = 80;
-    pub(super) const FAST_COMMIT_BLOCKS: usize = 84;
     pub(super) const CHECKSUM: usize = 252;
 }
 
@@ -127,7 +126,12 @@ const fn short(record: Record, need: usize, bytes: &[u8]) -> Fault {
 
 impl Layout {
     /// Takes a journal superblock apart; the journal inode has `blocks` blocks of `block_size` bytes.
-    pub fn parse(bytes: &[u8], functions: &Functions, block_size: u32, blocks: u32) -> Result<Self, Fault> {
+    pub fn parse(
+        bytes: &[u8],
+        functions: &Functions,
+        block_size: u32,
+        blocks: u32,
+    ) -> Result<Self, Fault> {
         let missing = short(Record::JournalSuperblock, sb::LEN, bytes);
         let word = |at| be32(bytes, at).ok_or(missing);
         if word(0)? != MAGIC {
@@ -135,13 +139,27 @@ impl Layout {
         }
         let kind = word(4)?;
         if kind != SUPERBLOCK_V1 && kind != SUPERBLOCK_V2 {
-            return Err(bad(JournalFault::BlockType, u64::from(kind), u64::from(SUPERBLOCK_V2)));
+            return Err(bad(
+                JournalFault::BlockType,
+                u64::from(kind),
+                u64::from(SUPERBLOCK_V2),
+            ));
         }
-        let feature = |at| if kind == SUPERBLOCK_V2 { word(at) } else { Ok(0) };
+        let feature = |at| {
+            if kind == SUPERBLOCK_V2 {
+                word(at)
+            } else {
+                Ok(0)
+            }
+        };
         let (compat, incompat) = (feature(sb::COMPAT)?, feature(sb::INCOMPAT)?);
         let ro_compat = feature(sb::RO_COMPAT)?;
         if incompat & !INCOMPAT_KNOWN != 0 {
-            return Err(bad(JournalFault::UnknownIncompat, u64::from(incompat & !INCOMPAT_KNOWN), 0));
+            return Err(bad(
+                JournalFault::UnknownIncompat,
+                u64::from(incompat & !INCOMPAT_KNOWN),
+                0,
+            ));
         }
         if ro_compat != 0 {
             return Err(bad(JournalFault::UnknownRoCompat, u64::from(ro_compat), 0));
@@ -157,14 +175,22 @@ impl Layout {
             compare(Record::JournalSuperblock, word(sb::CHECKSUM)?, computed)?;
         }
         if word(sb::BLOCK_SIZE)? != block_size {
-            return Err(bad(JournalFault::BlockSize, u64::from(word(sb::BLOCK_SIZE)?), u64::from(block_size)));
+            return Err(bad(
+                JournalFault::BlockSize,
+                u64::from(word(sb::BLOCK_SIZE)?),
+                u64::from(block_size),
+            ));
         }
         let (first, end, start) = (word(sb::FIRST)?, word(sb::MAX_LEN)?, word(sb::START)?);
         if !(1024..=blocks).contains(&end) {
             return Err(bad(JournalFault::Length, u64::from(end), u64::from(blocks)));
         }
         if first == 0 || first >= end {
-            return Err(bad(JournalFault::FirstBlock, u64::from(first), u64::from(end)));
+            return Err(bad(
+                JournalFault::FirstBlock,
+                u64::from(first),
+                u64::from(end),
+            ));
         }
         if start != 0 && !(first..end).contains(&start) {
             return Err(bad(JournalFault::Start, u64::from(start), u64::from(end)));
@@ -186,18 +212,31 @@ impl Layout {
 
     fn version_of(compat: u32, incompat: u32) -> Result<Version, Fault> {
         let v1 = compat & COMPAT_CHECKSUM != 0;
-        match (v1, incompat & INCOMPAT_CSUM_V2 != 0, incompat & INCOMPAT_CSUM_V3 != 0) {
+        match (
+            v1,
+            incompat & INCOMPAT_CSUM_V2 != 0,
+            incompat & INCOMPAT_CSUM_V3 != 0,
+        ) {
             (false, false, false) => Ok(Version::None),
             (true, false, false) => Ok(Version::V1),
             (false, true, false) => Ok(Version::V2),
             (false, false, true) => Ok(Version::V3),
-            _ => Err(bad(JournalFault::ChecksumMix, u64::from(compat), u64::from(incompat))),
+            _ => Err(bad(
+                JournalFault::ChecksumMix,
+                u64::from(compat),
+                u64::from(incompat),
+            )),
         }
     }
 
     /// Chooses the features of an empty log in `bytes`, its superblock: revocations, wide block
     /// numbers and checksums as the file system has them.
-    pub fn choose_features(&mut self, bytes: &mut [u8], wide_blocks: bool, checksums: bool) -> Result<(), Fault> {
+    pub fn choose_features(
+        &mut self,
+        bytes: &mut [u8],
+        wide_blocks: bool,
+        checksums: bool,
+    ) -> Result<(), Fault> {
         let missing = short(Record::JournalSuperblock, sb::LEN, bytes);
         let mut incompat = INCOMPAT_REVOKE;
         if wide_blocks {
@@ -211,17 +250,31 @@ impl Layout {
             let compat = be32(bytes, sb::COMPAT)? & !COMPAT_CHECKSUM;
             put_be32(bytes, sb::COMPAT, compat)?;
             put_be32(bytes, sb::INCOMPAT, incompat)?;
-            put(bytes, sb::CHECKSUM_TYPE, &[if checksums { CHECKSUM_CRC32C } else { 0 }])
+            put(
+                bytes,
+                sb::CHECKSUM_TYPE,
+                &[if checksums { CHECKSUM_CRC32C } else { 0 }],
+            )
         };
         set().ok_or(missing)?;
         self.wide_blocks = wide_blocks;
-        self.version = if checksums { Version::V3 } else { Version::None };
+        self.version = if checksums {
+            Version::V3
+        } else {
+            Version::None
+        };
         Ok(())
     }
 
     /// Writes the log's beginning (`None`: it is empty), the sequence number that belongs there and
     /// the error into the journal superblock.
-    pub fn set_start(&mut self, bytes: &mut [u8], start: Option<LogBlock>, tid: Tid, errno: i32) -> Result<(), Fault> {
+    pub fn set_start(
+        &mut self,
+        bytes: &mut [u8],
+        start: Option<LogBlock>,
+        tid: Tid,
+        errno: i32,
+    ) -> Result<(), Fault> {
         let missing = short(Record::JournalSuperblock, sb::LEN, bytes);
         self.start = start;
         self.sequence = tid.0;
@@ -255,7 +308,8 @@ impl Layout {
 
     /// Bytes of a block before its checksum tail.
     fn room(&self) -> usize {
-        self.block_size.saturating_sub(if self.has_sums() { 4 } else { 0 })
+        self.block_size
+            .saturating_sub(if self.has_sums() { 4 } else { 0 })
     }
 
     /// How many blocks one descriptor can list.
@@ -286,7 +340,10 @@ impl Layout {
     fn block_sum(&self, bytes: &[u8], at: usize) -> Option<u32> {
         let sum = (self.functions.crc32c)(self.seed, bytes.get(..at)?);
         let sum = (self.functions.crc32c)(sum, &[0; 4]);
-        Some((self.functions.crc32c)(sum, bytes.get(at.checked_add(4)?..)?))
+        Some((self.functions.crc32c)(
+            sum,
+            bytes.get(at.checked_add(4)?..)?,
+        ))
     }
 
     fn seal_tail(&self, bytes: &mut [u8]) -> Option<()> {
@@ -308,14 +365,29 @@ impl Layout {
     }
 
     /// Begins a descriptor in a zeroed block.
-    pub fn begin_descriptor<'b>(&self, bytes: &'b mut [u8], tid: Tid) -> Result<TagWriter<'b>, Fault> {
+    pub fn begin_descriptor<'b>(
+        &self,
+        bytes: &'b mut [u8],
+        tid: Tid,
+    ) -> Result<TagWriter<'b>, Fault> {
         begin(bytes, DESCRIPTOR, tid)?;
-        Ok(TagWriter { layout: *self, bytes, tid, at: HEADER, last_flags: None })
+        Ok(TagWriter {
+            layout: *self,
+            bytes,
+            tid,
+            at: HEADER,
+            last_flags: None,
+        })
     }
 
     /// The blocks that a descriptor lists, in the order in which they follow it.
     pub fn tags<'b>(&self, bytes: &'b [u8]) -> Tags<'b> {
-        Tags { layout: *self, bytes, at: HEADER, done: false }
+        Tags {
+            layout: *self,
+            bytes,
+            at: HEADER,
+            done: false,
+        }
     }
 
     /// Checks a logged block against its tag.
@@ -329,16 +401,25 @@ impl Layout {
     }
 
     /// Fills a zeroed block with the list of revoked blocks.
-    pub fn write_revoke(&self, bytes: &mut [u8], tid: Tid, revoked: &[DiskBlock]) -> Result<(), Fault> {
+    pub fn write_revoke(
+        &self,
+        bytes: &mut [u8],
+        tid: Tid,
+        revoked: &[DiskBlock],
+    ) -> Result<(), Fault> {
         begin(bytes, REVOKE, tid)?;
         let mut at = REVOKE_RECORDS;
         for block in revoked {
             let full = bad(JournalFault::NoRoom, wide(at), wide(self.room()));
-            let end = at.checked_add(self.record_len()).filter(|end| *end <= self.room()).ok_or(full)?;
+            let end = at
+                .checked_add(self.record_len())
+                .filter(|end| *end <= self.room())
+                .ok_or(full)?;
             if self.wide_blocks {
                 put_be64(bytes, at, block.get()).ok_or(full)?;
             } else {
-                let narrow = u32::try_from(block.get()).map_err(|_| bad(JournalFault::BlockTooLarge, block.get(), 0))?;
+                let narrow = u32::try_from(block.get())
+                    .map_err(|_| bad(JournalFault::BlockTooLarge, block.get(), 0))?;
                 put_be32(bytes, at, narrow).ok_or(full)?;
             }
             at = end;
@@ -350,7 +431,10 @@ impl Layout {
     }
 
     /// The blocks that a revoke block lists.
-    pub fn revokes<'b>(&self, bytes: &'b [u8]) -> Result<impl Iterator<Item = DiskBlock> + 'b, Fault> {
+    pub fn revokes<'b>(
+        &self,
+        bytes: &'b [u8],
+    ) -> Result<impl Iterator<Item = DiskBlock> + 'b, Fault> {
         let missing = short(Record::JournalRevoke, self.block_size, bytes);
         let used = be32(bytes, REVOKE_USED).ok_or(missing)?;
         let (len, wide_blocks) = (self.record_len(), self.wide_blocks);
@@ -363,7 +447,11 @@ impl Layout {
             return Err(fault);
         }
         Ok(records.chunks_exact(len).filter_map(move |record| {
-            let block = if wide_blocks { be64(record, 0) } else { be32(record, 0).map(u64::from) };
+            let block = if wide_blocks {
+                be64(record, 0)
+            } else {
+                be32(record, 0).map(u64::from)
+            };
             block.map(DiskBlock)
         }))
     }
@@ -405,7 +493,10 @@ impl Layout {
 fn superblock_sum(functions: &Functions, bytes: &[u8]) -> Option<u32> {
     let sum = (functions.crc32c)(!0, bytes.get(..sb::CHECKSUM)?);
     let sum = (functions.crc32c)(sum, &[0; 4]);
-    Some((functions.crc32c)(sum, bytes.get(sb::CHECKSUM + 4..sb::LEN)?))
+    Some((functions.crc32c)(
+        sum,
+        bytes.get(sb::CHECKSUM + 4..sb::LEN)?,
+    ))
 }
 
 fn begin(bytes: &mut [u8], kind: u32, tid: Tid) -> Result<(), Fault> {
@@ -452,7 +543,9 @@ impl TagWriter<'_> {
         let (layout, first) = (self.layout, self.last_flags.is_none());
         let full = bad(JournalFault::NoRoom, wide(self.at), wide(layout.room()));
         let tag_end = self.at.checked_add(layout.tag_len()).ok_or(full)?;
-        let end = tag_end.checked_add(if first { UUID } else { 0 }).ok_or(full)?;
+        let end = tag_end
+            .checked_add(if first { UUID } else { 0 })
+            .ok_or(full)?;
         if end > layout.room() {
             return Err(full);
         }
@@ -464,7 +557,11 @@ impl TagWriter<'_> {
         if escaped {
             flags |= TAG_ESCAPED;
         }
-        let sum = if layout.has_sums() { layout.data_sum(self.tid, logged) } else { 0 };
+        let sum = if layout.has_sums() {
+            layout.data_sum(self.tid, logged)
+        } else {
+            0
+        };
         let at = self.at;
         let mut set = || {
             put_be32(self.bytes, at, block.get() as u32)?;
@@ -498,7 +595,11 @@ impl TagWriter<'_> {
 
     /// Marks the last tag and stores the checksum.
     pub fn finish(mut self) -> Result<(), Fault> {
-        let missing = short(Record::JournalDescriptor, self.layout.block_size, self.bytes);
+        let missing = short(
+            Record::JournalDescriptor,
+            self.layout.block_size,
+            self.bytes,
+        );
         if let Some((at, flags)) = self.last_flags {
             self.put_flags(at, flags | TAG_LAST).ok_or(missing)?;
         }
@@ -518,15 +619,27 @@ pub struct Tags<'b> {
 impl Tags<'_> {
     fn read(&mut self) -> Option<Tag> {
         let (layout, at) = (self.layout, self.at);
-        let tag_end = at.checked_add(layout.tag_len()).filter(|end| *end <= layout.room())?;
+        let tag_end = at
+            .checked_add(layout.tag_len())
+            .filter(|end| *end <= layout.room())?;
         let low = be32(self.bytes, at)?;
         let (flags, checksum) = if layout.version == Version::V3 {
-            (be32(self.bytes, at.checked_add(4)?)?, be32(self.bytes, at.checked_add(12)?)?)
+            (
+                be32(self.bytes, at.checked_add(4)?)?,
+                be32(self.bytes, at.checked_add(12)?)?,
+            )
         } else {
             let sum = be16(self.bytes, at.checked_add(4)?)?;
-            (u32::from(be16(self.bytes, at.checked_add(6)?)?), u32::from(sum))
+            (
+                u32::from(be16(self.bytes, at.checked_add(6)?)?),
+                u32::from(sum),
+            )
         };
-        let high = if layout.wide_blocks { be32(self.bytes, at.checked_add(8)?)? } else { 0 };
+        let high = if layout.wide_blocks {
+            be32(self.bytes, at.checked_add(8)?)?
+        } else {
+            0
+        };
         let uuid = if flags & TAG_SAME_UUID == 0 { UUID } else { 0 };
         self.at = tag_end.checked_add(uuid)?;
         self.done = flags & TAG_LAST != 0;
@@ -545,7 +658,9 @@ impl Iterator for Tags<'_> {
         if self.done {
             return None;
         }
-        let tag = self.read().ok_or(bad(JournalFault::NoLastTag, wide(self.at), 0));
+        let tag = self
+            .read()
+            .ok_or(bad(JournalFault::NoLastTag, wide(self.at), 0));
         self.done |= tag.is_err();
         Some(tag)
     }
