@@ -27,7 +27,10 @@ impl Place {
 
     /// An inode as such.
     pub const fn inode(ino: Ino) -> Self {
-        Self { ino, block: DiskBlock(0) }
+        Self {
+            ino,
+            block: DiskBlock(0),
+        }
     }
 }
 

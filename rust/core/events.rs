@@ -3,7 +3,7 @@
 //! One function for every trace event, in the file system's own types.
 
 use super::platform::{trace, Device};
-use crate::format::units::{DiskBlock, Tid};
+use crate::format::units::{DiskBlock, LogBlock, Tid};
 
 /// A metadata block was found in memory.
 pub fn cache_hit(device: &Device, block: DiskBlock) {
@@ -37,4 +37,78 @@ pub fn commit_phase(device: &Device, phase: CommitPhase, sync: bool, tid: Tid) {
         CommitPhase::Logging => trace::commit_logging,
     };
     event(device.dev(), u32::from(sync), tid.0);
+}
+
+/// A handle was opened.
+pub fn handle_start(device: &Device, tid: Tid, requested: u32) {
+    trace::handle_start(device.dev(), tid.0, 0, requested);
+}
+
+/// A handle was closed after `life` ns, having spent `spent` of `requested` credits.
+pub fn handle_stats(device: &Device, tid: Tid, life: u64, requested: u32, spent: u32) {
+    trace::handle_stats(device.dev(), tid.0, 0, life, 0, requested, spent);
+}
+
+/// A handle asked for more credits.
+pub fn handle_extend(device: &Device, tid: Tid, credits: u32, more: u32) {
+    trace::handle_extend(device.dev(), tid.0, 0, credits, more);
+}
+
+/// A handle went on in a new transaction.
+pub fn handle_restart(device: &Device, tid: Tid, requested: u32) {
+    trace::handle_restart(device.dev(), tid.0, 0, requested);
+}
+
+/// A transaction is durable; `head` is the oldest that is not checkpointed.
+pub fn end_commit(device: &Device, sync: bool, tid: Tid, head: Tid) {
+    trace::end_commit(device.dev(), u32::from(sync), tid.0, head.0);
+}
+
+/// What a commit took: how long it was open, waited for handles, was sealed and written (ns).
+pub fn run_stats(
+    device: &Device,
+    tid: Tid,
+    times: [u64; 4],
+    handles: u32,
+    blocks: usize,
+    logged: u32,
+) {
+    let [running, locked, flushing, logging] = times;
+    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+    trace::run_stats(
+        device.dev(),
+        tid.0,
+        running,
+        locked,
+        flushing,
+        logging,
+        handles,
+        blocks,
+        logged,
+    );
+}
+
+/// A checkpoint ended, with 0 or a negative errno.
+pub fn checkpoint(device: &Device, result: i32) {
+    trace::checkpoint(device.dev(), result);
+}
+
+/// A transaction's blocks are home: blocks written, and left to newer transactions.
+pub fn checkpoint_stats(device: &Device, tid: Tid, time: u64, written: u32, dropped: u32) {
+    trace::checkpoint_stats(device.dev(), tid.0, time, written, dropped);
+}
+
+/// A transaction left the log.
+pub fn drop_transaction(device: &Device, sync: bool, tid: Tid) {
+    trace::drop_transaction(device.dev(), u32::from(sync), tid.0);
+}
+
+/// The log begins with `tid` at `start` now; `freed` log blocks came free.
+pub fn update_log_tail(device: &Device, tid: Tid, start: LogBlock, freed: u32) {
+    trace::update_log_tail(device.dev(), tid.0, tid.0, start.get(), freed);
+}
+
+/// The journal superblock is written.
+pub fn write_superblock(device: &Device) {
+    trace::write_superblock(device.dev(), 0);
 }

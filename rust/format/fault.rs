@@ -238,6 +238,7 @@ faults! {
         FastCommitBlocks(blocks, len) => "{blocks} fast commit blocks do not fit a journal of {len} blocks",
         RevokeSize(size, limit) => "{size} bytes of revoke records are not a whole number of records up to {limit}",
         NoRoom(at, limit) => "no room for a record at offset {at} before {limit}",
+        Target(block, at) => "log block {at} is meant for disk block {block}, which the journal must not write",
         NoLastTag(at, _) => "the tags end at offset {at} without a last one",
         BlockTooLarge(block, _) => "the block number {block} does not fit a tag without 64-bit numbers",
     }
@@ -281,6 +282,8 @@ pub enum Fault {
         /// As computed from the bytes.
         computed: u32,
     },
+    /// Two structures claim the same block.
+    BlockUsedTwice,
     /// Of the superblock.
     Superblock(SuperblockFault, u64, u64),
     /// Of a group descriptor.
@@ -327,6 +330,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::BlockUsedTwice => f.write_str("the block is used by another structure as well"),
             Self::Short { record, need, have } => {
                 write!(f, "{record}: {have} bytes are too few, {need} are needed")
             }

@@ -11,7 +11,9 @@ pub fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
 /// CRC-16 (ANSI), as `crc16()` in the kernel.
 pub fn crc16(seed: u16, bytes: &[u8]) -> u16 {
     bytes.iter().fold(seed, |crc, &byte| {
-        (0..8).fold(crc ^ u16::from(byte), |crc, _| (crc >> 1) ^ (0xa001 & (crc & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u16::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xa001 & (crc & 1).wrapping_neg())
+        })
     })
 }
 

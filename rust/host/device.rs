@@ -2,8 +2,8 @@
 
 //! A block device: bytes behind a [`Backend`], addressed in file system blocks.
 
-use super::block::Block;
 use super::alloc::AllocError;
+use super::block::Block;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -52,13 +52,18 @@ impl Memory {
 
     /// A copy of the contents.
     pub fn contents(&self) -> std::vec::Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 fn range(offset: u64, len: usize) -> std::io::Result<std::ops::Range<usize>> {
     let start = usize::try_from(offset).map_err(std::io::Error::other)?;
-    let end = start.checked_add(len).ok_or_else(|| std::io::Error::other("offset overflow"))?;
+    let end = start
+        .checked_add(len)
+        .ok_or_else(|| std::io::Error::other("offset overflow"))?;
     Ok(start..end)
 }
 
@@ -77,7 +82,8 @@ impl Backend for Memory {
     fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let into = bytes.get_mut(range(offset, from.len())?);
-        into.ok_or_else(|| std::io::Error::other("past the end"))?.copy_from_slice(from);
+        into.ok_or_else(|| std::io::Error::other("past the end"))?
+            .copy_from_slice(from);
         Ok(())
     }
 
@@ -122,6 +128,12 @@ pub struct Device {
     block_size: AtomicU32,
     read_only: bool,
     name: String,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({self})")
+    }
 }
 
 impl fmt::Display for Device {
@@ -169,7 +181,9 @@ impl Device {
 
     /// Reads bytes at a byte offset; for the superblock, before the block size is known.
     pub fn read_bytes(&self, offset: u64, into: &mut [u8]) -> Result<(), DeviceError> {
-        self.backend.read_at(offset, into).map_err(DeviceError::from)
+        self.backend
+            .read_at(offset, into)
+            .map_err(DeviceError::from)
     }
 
     /// Reads one block.
@@ -177,13 +191,20 @@ impl Device {
         let mut contents = Block::zeroed(self.block_size() as usize)?;
         if let Some(bytes) = contents.get_mut() {
             let offset = self.offset(block)?;
-            self.backend.read_at(offset, bytes).map_err(DeviceError::from)?;
+            self.backend
+                .read_at(offset, bytes)
+                .map_err(DeviceError::from)?;
         }
         Ok(contents)
     }
 
     /// Reads `count` neighbours with one request and hands each to `each`.
-    pub fn read_blocks(&self, first: u64, count: u32, mut each: impl FnMut(u64, Block)) -> Result<(), DeviceError> {
+    pub fn read_blocks(
+        &self,
+        first: u64,
+        count: u32,
+        mut each: impl FnMut(u64, Block),
+    ) -> Result<(), DeviceError> {
         for n in 0..u64::from(count) {
             let block = first.checked_add(n).ok_or(DeviceError::Io)?;
             each(block, self.read_block(block)?);
@@ -195,14 +216,21 @@ impl Device {
     pub fn write_blocks(&self, blocks: &[(u64, Block)], _: WriteClass) -> Result<(), DeviceError> {
         for (block, contents) in blocks {
             let offset = self.offset(*block)?;
-            self.backend.write_at(offset, contents).map_err(DeviceError::from)?;
+            self.backend
+                .write_at(offset, contents)
+                .map_err(DeviceError::from)?;
         }
         Ok(())
     }
 
     /// Writes one block so that it and, with `barrier`, all that was written before are durable when
     /// it returns, the former never without the latter (PREFLUSH and FUA).
-    pub fn write_durable(&self, block: u64, contents: &Block, barrier: bool) -> Result<(), DeviceError> {
+    pub fn write_durable(
+        &self,
+        block: u64,
+        contents: &Block,
+        barrier: bool,
+    ) -> Result<(), DeviceError> {
         if barrier {
             self.flush()?;
         }
@@ -224,6 +252,8 @@ impl Device {
     }
 
     fn offset(&self, block: u64) -> Result<u64, DeviceError> {
-        block.checked_mul(u64::from(self.block_size())).ok_or(DeviceError::Io)
+        block
+            .checked_mul(u64::from(self.block_size()))
+            .ok_or(DeviceError::Io)
     }
 }

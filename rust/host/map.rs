@@ -95,7 +95,12 @@ impl<T> Index<T> {
 
     /// Puts `value` at `key` unless something is there; returns what is there afterwards, which
     /// `touch` has seen under the index's lock.
-    pub fn insert_or_get(&self, key: u64, value: Arc<T>, touch: impl FnOnce(&T)) -> Result<Arc<T>, AllocError> {
+    pub fn insert_or_get(
+        &self,
+        key: u64,
+        value: Arc<T>,
+        touch: impl FnOnce(&T),
+    ) -> Result<Arc<T>, AllocError> {
         let mut entries = self.lock();
         let value = entries.entry(key).or_insert(value);
         touch(value);

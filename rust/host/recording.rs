@@ -73,7 +73,10 @@ impl Backend for Recording {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
         self.with(|state| {
             let start = usize::try_from(offset).map_err(std::io::Error::other)?;
-            let from = state.current.get(start..).and_then(|rest| rest.get(..into.len()));
+            let from = state
+                .current
+                .get(start..)
+                .and_then(|rest| rest.get(..into.len()));
             into.copy_from_slice(from.ok_or_else(|| std::io::Error::other("past the end"))?);
             Ok(())
         })
@@ -82,8 +85,12 @@ impl Backend for Recording {
     fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
         self.with(|state| {
             let start = usize::try_from(offset).map_err(std::io::Error::other)?;
-            let into = state.current.get_mut(start..).and_then(|rest| rest.get_mut(..from.len()));
-            into.ok_or_else(|| std::io::Error::other("past the end"))?.copy_from_slice(from);
+            let into = state
+                .current
+                .get_mut(start..)
+                .and_then(|rest| rest.get_mut(..from.len()));
+            into.ok_or_else(|| std::io::Error::other("past the end"))?
+                .copy_from_slice(from);
             state.events.push(Event::Write(offset, from.to_vec()));
             Ok(())
         })

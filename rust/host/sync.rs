@@ -89,14 +89,20 @@ impl Condvar {
     /// Gives up the lock, sleeps until notified, takes the lock again. May return early.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         // std consumes its guard and gives a new one; the kernel keeps it.
-        guard.0 = guard.0.take().map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        guard.0 = guard
+            .0
+            .take()
+            .map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// As [`Self::wait`], for at most `milliseconds`.
     pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
         let timeout = Duration::from_millis(milliseconds);
         guard.0 = guard.0.take().map(|held| {
-            self.0.wait_timeout(held, timeout).unwrap_or_else(PoisonError::into_inner).0
+            self.0
+                .wait_timeout(held, timeout)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
         });
     }
 

@@ -12,7 +12,7 @@
 mod kind;
 mod seal;
 
-pub use kind::Kind;
+pub use kind::{Kind, Owner};
 pub use seal::Sealer;
 
 use super::error::{Error, Place, Result};
@@ -65,7 +65,12 @@ impl Buffer {
 
     /// The contents as they are now. They do not change under the caller.
     pub fn data(&self) -> Result<Block> {
-        self.0.version.lock().data.clone().ok_or(Error::Io(self.0.block))
+        self.0
+            .version
+            .lock()
+            .data
+            .clone()
+            .ok_or(Error::Io(self.0.block))
     }
 
     /// The block's state. Rank: above the journal's state.
@@ -124,7 +129,11 @@ impl Deref for BufferMut<'_> {
 
 impl DerefMut for BufferMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.version.data.as_mut().and_then(Block::get_mut).unwrap_or(&mut [])
+        self.version
+            .data
+            .as_mut()
+            .and_then(Block::get_mut)
+            .unwrap_or(&mut [])
     }
 }
 
@@ -138,7 +147,10 @@ pub struct Cache {
 impl Cache {
     /// An empty cache; `sealer` knows the checksums of this file system.
     pub fn new(sealer: Sealer) -> Result<Self> {
-        Ok(Self { index: Index::new()?, sealer })
+        Ok(Self {
+            index: Index::new()?,
+            sealer,
+        })
     }
 
     /// What checks blocks when they are read and checksums them when they are committed.
@@ -156,7 +168,9 @@ impl Cache {
             events::cache_hit(device, block);
         } else {
             events::cache_miss(device, block);
-            let loaded = device.read_block(block.get()).map_err(|error| Error::at_block(error, block));
+            let loaded = device
+                .read_block(block.get())
+                .map_err(|error| Error::at_block(error, block));
             let loaded = loaded.and_then(|data| {
                 self.sealer.verify(self, device, block, kind, &data)?;
                 Ok(data)
@@ -225,16 +239,34 @@ impl Cache {
         let entry = match self.index.get_with(block.get(), taken) {
             Some(entry) => entry,
             None => {
-                let version = Version { data: None, running: None, committed: None, due_inodes: 0, forgotten: false };
+                let version = Version {
+                    data: None,
+                    running: None,
+                    committed: None,
+                    due_inodes: 0,
+                    forgotten: false,
+                };
                 let version = Mutex::new(version, lock_class!("rext4_buffer"))?;
-                let entry = Entry { block, kind, users: AtomicU32::new(0), version };
-                self.index.insert_or_get(block.get(), Arc::new(entry, GFP)?, taken)?
+                let entry = Entry {
+                    block,
+                    kind,
+                    users: AtomicU32::new(0),
+                    version,
+                };
+                self.index
+                    .insert_or_get(block.get(), Arc::new(entry, GFP)?, taken)?
             }
         };
         let buffer = Buffer(entry);
         if buffer.kind() != kind {
             // Two structures claim the same block: one of them lies.
-            return Err(Error::Corrupt(Place { ino: kind.ino(), block }, Fault::BlockUsedTwice));
+            return Err(Error::Corrupt(
+                Place {
+                    ino: kind.ino(),
+                    block,
+                },
+                Fault::BlockUsedTwice,
+            ));
         }
         Ok(buffer)
     }
@@ -243,6 +275,7 @@ impl Cache {
     fn discard(&self, buffer: Buffer) {
         let block = buffer.block().get();
         drop(buffer);
-        self.index.remove_if(block, |entry| entry.users.load(Ordering::Acquire) == 0);
+        self.index
+            .remove_if(block, |entry| entry.users.load(Ordering::Acquire) == 0);
     }
 }

@@ -39,7 +39,15 @@ impl Journal {
         let nofs = NofsScope::enter();
         let tid = self.admit(credits)?;
         events::handle_start(&self.device, tid, credits);
-        Ok(Handle { journal: self, tid, credits, requested: credits, opened: clock::monotonic_ns(), joined: true, _nofs: nofs })
+        Ok(Handle {
+            journal: self,
+            tid,
+            credits,
+            requested: credits,
+            opened: clock::monotonic_ns(),
+            joined: true,
+            _nofs: nofs,
+        })
     }
 
     /// Joins the open transaction with `credits`.
@@ -74,7 +82,11 @@ impl Journal {
     /// Whether the open transaction can take `credits` more; asks for a commit or a checkpoint if not.
     fn fits(&self, state: &mut MutexGuard<'_, State>, credits: u32) -> bool {
         let (reserved, tid, revoked) = match &state.running {
-            Some(transaction) => (transaction.reserved, Some(transaction.tid), transaction.revoked.len()),
+            Some(transaction) => (
+                transaction.reserved,
+                Some(transaction.tid),
+                transaction.revoked.len(),
+            ),
             None => (0, None, 0),
         };
         let wanted = reserved.saturating_add(credits);

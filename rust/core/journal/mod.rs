@@ -16,18 +16,22 @@ mod handle;
 mod log;
 mod open;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use handle::Handle;
 pub use log::LogExtent;
-pub use open::Start;
+pub use open::{Settings, Start};
+pub use recovery::Recovered;
 
 use super::cache::Cache;
 use super::error::{Error, Result};
-use super::platform::{Arc, Condvar, Device, Mutex, Thread, Vec};
+use super::platform::{crc, Arc, Condvar, Device, Mutex, Thread, Vec};
+use crate::format::checksum::Functions;
 use crate::format::units::{DiskBlock, Tid};
 use checkpoint::Checkpoint;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use log::Log;
 use transaction::Transaction;
 
@@ -38,6 +42,14 @@ pub struct Run {
     pub start: DiskBlock,
     /// How many, in blocks.
     pub len: u32,
+}
+
+/// The platform's checksum functions.
+fn functions() -> Functions {
+    Functions {
+        crc32c: crc::crc32c,
+        crc16: crc::crc16,
+    }
 }
 
 /// What handles and the commit thread share.
@@ -59,6 +71,8 @@ struct State {
     committing: u32,
     /// Somebody waits for log space.
     starved: bool,
+    /// Somebody waits for an empty log.
+    flush: bool,
     /// Why the journal stopped.
     aborted: Option<Error>,
     /// The commit thread shall end.
@@ -74,9 +88,13 @@ pub struct Journal {
     cache: Arc<Cache>,
     /// How many log blocks one transaction may take.
     max_transaction: u32,
+    tags_per_block: u32,
+    revokes_per_block: u32,
     /// How long a transaction stays open, in milliseconds.
-    interval: core::sync::atomic::AtomicU64,
-    barrier: bool,
+    interval: AtomicU64,
+    barrier: AtomicBool,
+    /// Each transaction is read back and compared before it counts.
+    verify: bool,
     state: Mutex<State>,
     /// Signalled when handles may go on: a transaction closed, space came free, the journal stopped.
     progress: Condvar,

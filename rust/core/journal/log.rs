@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The log: a ring of blocks inside the journal inode, and the journal superblock that says where
+//! its oldest transaction begins.
+
+use super::transaction::{Logged, Sealed};
+use super::Run;
+use crate::core::error::{Error, Place, Result};
+use crate::core::events;
+use crate::core::platform::{Block, Device, Vec, WriteClass, GFP};
+use crate::format::fault::{Fault, JournalFault};
+use crate::format::jbd2::{self, Layout};
+use crate::format::units::{DiskBlock, LogBlock, Tid};
+
+/// Where a stretch of the journal lies on the device. The journal inode is mapped once, at mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogExtent {
+    /// Its first block in the journal.
+    pub first: LogBlock,
+    /// Where that is on the device, and how many blocks follow.
+    pub run: Run,
+}
+
+/// The ring and its ends. The commit thread owns it while it runs.
+#[derive(Debug)]
+pub(super) struct Log {
+    extents: Vec<LogExtent>,
+    /// Features, checksum seed and sizes, from the journal superblock.
+    pub(super) layout: Layout,
+    /// The journal superblock's block (block 0 of the journal).
+    superblock: Block,
+    /// The ring: first block, and the block after the last.
+    first: LogBlock,
+    end: LogBlock,
+    /// The next block to write.
+    pub(super) head: LogBlock,
+    /// The journal superblock on disk says that there is a log.
+    pub(super) active: bool,
+}
+
+impl Log {
+    /// The log described by the journal superblock in `superblock`, its head at its first block.
+    pub(super) fn new(extents: Vec<LogExtent>, superblock: Block, layout: Layout) -> Self {
+        let first = LogBlock(layout.first_block);
+        Self {
+            extents,
+            superblock,
+            first,
+            end: LogBlock(layout.end_block),
+            head: first,
+            active: false,
+            layout,
+        }
+    }
+
+    /// How many blocks the ring has.
+    pub(super) fn len(&self) -> u32 {
+        self.end.distance_from(self.first).unwrap_or(0)
+    }
+
+    /// The block after `block` in the ring.
+    pub(super) fn after(&self, block: LogBlock) -> LogBlock {
+        match block.checked_add(1) {
+            Some(next) if next < self.end => next,
+            _ => self.first,
+        }
+    }
+
+    /// Where a block of the journal lies on the device.
+    pub(super) fn disk_block(&self, block: LogBlock) -> Result<DiskBlock> {
+        let at = self.extents.partition_point(|extent| extent.first <= block);
+        let place = at
+            .checked_sub(1)
+            .and_then(|at| self.extents.get(at))
+            .and_then(|extent| {
+                let offset = block.distance_from(extent.first)?;
+                (offset < extent.run.len).then_some(())?;
+                extent.run.start.checked_add(u64::from(offset))
+            });
+        let fault = Fault::Journal(
+            JournalFault::Start,
+            u64::from(block.get()),
+            u64::from(self.end.get()),
+        );
+        place.ok_or(Error::Corrupt(Place::default(), fault))
+    }
+
+    /// Whether a block of the device belongs to the journal.
+    pub(super) fn holds(&self, block: DiskBlock) -> bool {
+        self.extents.iter().any(|extent| {
+            block
+                .distance_from(extent.run.start)
+                .is_some_and(|offset| offset < u64::from(extent.run.len))
+        })
+    }
+
+    /// Reads a block of the journal.
+    pub(super) fn read(&self, device: &Device, block: LogBlock) -> Result<Block> {
+        let at = self.disk_block(block)?;
+        device
+            .read_block(at.get())
+            .map_err(|error| Error::at_block(error, at))
+    }
+
+    /// Makes the journal superblock say that the log begins at `start` with transaction `tid`, or is
+    /// empty without a `start`; durable when it returns.
+    pub(super) fn write_superblock(
+        &mut self,
+        device: &Device,
+        start: Option<LogBlock>,
+        tid: Tid,
+        errno: i32,
+    ) -> Result {
+        events::write_superblock(device);
+        let mut block = self.superblock.copy()?;
+        if let Some(bytes) = block.get_mut() {
+            self.layout
+                .set_start(bytes, start, tid, errno)
+                .map_err(|fault| Error::Corrupt(Place::default(), fault))?;
+        }
+        self.superblock = block;
+        let at = self.disk_block(LogBlock(0))?;
+        device
+            .write_durable(at.get(), &self.superblock, true)
+            .map_err(|error| Error::at_block(error, at))
+    }
+
+    /// Writes all of a transaction but its commit block to the log, and waits.
+    pub(super) fn write(&mut self, device: &Device, sealed: Sealed) -> Result<Logged> {
+        let mut batch = Batch {
+            log: self,
+            blocks: Vec::new(),
+            taken: 0,
+        };
+        batch.add_versions(device, &sealed)?;
+        batch.add_revokes(device, &sealed)?;
+        let Batch { blocks, taken, .. } = batch;
+        device.write_blocks(&blocks, WriteClass::Journal)?;
+        Ok(Logged {
+            sealed,
+            log_blocks: taken.saturating_add(1),
+        })
+    }
+
+    /// Writes the commit block that makes a logged transaction count; durable when it returns, and
+    /// with it, if `barrier`, all that was written before.
+    pub(super) fn write_commit_record(
+        &mut self,
+        device: &Device,
+        tid: Tid,
+        time: (i64, u32),
+        barrier: bool,
+    ) -> Result {
+        let mut block = Block::zeroed(device.block_size() as usize)?;
+        if let Some(bytes) = block.get_mut() {
+            self.layout
+                .write_commit(bytes, tid, time)
+                .map_err(|fault| Error::Corrupt(Place::default(), fault))?;
+        }
+        let at = self.disk_block(self.head)?;
+        device
+            .write_durable(at.get(), &block, barrier)
+            .map_err(|error| Error::at_block(error, at))?;
+        self.head = self.after(self.head);
+        Ok(())
+    }
+}
+
+/// The log blocks of one transaction on their way to the device.
+struct Batch<'l> {
+    log: &'l mut Log,
+    blocks: Vec<(u64, Block)>,
+    taken: u32,
+}
+
+impl Batch<'_> {
+    /// Puts a block at the log's head.
+    fn add(&mut self, block: Block) -> Result {
+        let at = self.log.disk_block(self.log.head)?;
+        self.blocks.push((at.get(), block), GFP)?;
+        self.log.head = self.log.after(self.log.head);
+        self.taken = self.taken.saturating_add(1);
+        Ok(())
+    }
+
+    /// Descriptors, each followed by the blocks it lists.
+    fn add_versions(&mut self, device: &Device, sealed: &Sealed) -> Result {
+        let corrupt = |fault| Error::Corrupt(Place::default(), fault);
+        let layout = self.log.layout;
+        let per_descriptor = layout.tags_per_block().max(1);
+        for versions in sealed.versions.chunks(per_descriptor) {
+            let mut descriptor = Block::zeroed(device.block_size() as usize)?;
+            let bytes = descriptor.get_mut().ok_or(Error::NoMemory)?;
+            let mut tags = layout
+                .begin_descriptor(bytes, sealed.tid)
+                .map_err(corrupt)?;
+            let mut escaped = Vec::with_capacity(versions.len(), GFP)?;
+            for (buffer, version) in versions {
+                let logged = escape(version)?;
+                let is_escaped = logged.is_some();
+                let logged = logged.unwrap_or_else(|| version.clone());
+                tags.add(buffer.block(), &logged, is_escaped)
+                    .map_err(corrupt)?;
+                escaped.push(logged, GFP)?;
+            }
+            tags.finish().map_err(corrupt)?;
+            self.add(descriptor)?;
+            for logged in escaped {
+                self.add(logged)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_revokes(&mut self, device: &Device, sealed: &Sealed) -> Result {
+        let layout = self.log.layout;
+        for revoked in sealed.revoked.chunks(layout.revokes_per_block().max(1)) {
+            let mut block = Block::zeroed(device.block_size() as usize)?;
+            let bytes = block.get_mut().ok_or(Error::NoMemory)?;
+            layout
+                .write_revoke(bytes, sealed.tid, revoked)
+                .map_err(|fault| Error::Corrupt(Place::default(), fault))?;
+            self.add(block)?;
+        }
+        Ok(())
+    }
+}
+
+/// A copy with its first word blanked, if the block begins with the journal's magic number: recovery
+/// must not take it for a block of the journal's own.
+fn escape(version: &Block) -> Result<Option<Block>> {
+    if !version.starts_with(&jbd2::MAGIC.to_be_bytes()) {
+        return Ok(None);
+    }
+    let mut copy = version.copy()?;
+    if let Some(word) = copy
+        .get_mut()
+        .and_then(|bytes| bytes.first_chunk_mut::<4>())
+    {
+        *word = [0; 4];
+    }
+    Ok(Some(copy))
+}

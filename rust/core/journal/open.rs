@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Opening the journal of a mount, emptying it, closing it.
+
+use super::log::{Log, LogExtent};
+use super::recovery::{self, Recovered};
+use super::{Journal, State};
+use crate::core::cache::Cache;
+use crate::core::error::{Error, Place, Result};
+use crate::core::platform::{lock_class, Arc, Condvar, Device, Mutex, Thread, Vec, GFP};
+use crate::format::fault::{Fault, JournalFault};
+use crate::format::jbd2::Layout;
+use crate::format::units::{LogBlock, Tid};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The log of a mount before a journal runs on it: read, and recovered if need be.
+#[derive(Debug)]
+pub struct Start {
+    log: Log,
+    next: Tid,
+    /// Whether the log holds transactions that are not in their places.
+    pub dirty: bool,
+    /// The error an earlier mount left in the journal's superblock.
+    pub errno: i32,
+}
+
+/// What a journal is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a transaction may stay open, in milliseconds.
+    pub interval: u64,
+    /// Whether commits flush the device's cache.
+    pub barrier: bool,
+    /// Whether each transaction is read back and compared before it counts.
+    pub verify: bool,
+}
+
+impl Start {
+    /// Reads the journal superblock of the journal that lies at `extents`.
+    ///
+    /// `filesystem_64bit` and `checksums` say which journal features the file system calls for.
+    pub fn read(
+        device: &Device,
+        extents: Vec<LogExtent>,
+        filesystem_64bit: bool,
+        checksums: bool,
+    ) -> Result<Self> {
+        let place = extents.first().map(|extent| extent.run.start);
+        let at = place.ok_or(Error::Corrupt(
+            Place::default(),
+            Fault::Journal(JournalFault::Length, 0, 0),
+        ))?;
+        let corrupt = |fault| Error::Corrupt(Place::block(at), fault);
+        let mut superblock = device
+            .read_block(at.get())
+            .map_err(|error| Error::at_block(error, at))?;
+        let blocks = extents
+            .iter()
+            .fold(0u32, |sum, extent| sum.saturating_add(extent.run.len));
+        let functions = super::functions();
+        let mut layout =
+            Layout::parse(&superblock, &functions, device.block_size(), blocks).map_err(corrupt)?;
+        let (start, next, errno) = (layout.start, Tid(layout.sequence), layout.errno);
+        if start.is_none() {
+            // Nothing in the log depends on the features: choose those this file system calls for.
+            let mut chosen = superblock.copy()?;
+            if let Some(bytes) = chosen.get_mut() {
+                layout
+                    .choose_features(bytes, filesystem_64bit, checksums)
+                    .map_err(corrupt)?;
+            }
+            superblock = chosen;
+        }
+        let log = Log::new(extents, superblock, layout);
+        Ok(Self {
+            log,
+            next,
+            dirty: start.is_some(),
+            errno,
+        })
+    }
+
+    /// Replays the committed transactions of a dirty log to their places, and empties it on disk.
+    ///
+    /// The file system has `blocks` blocks. Nothing may have been read through a cache before: the blocks change under it.
+    pub fn recover(&mut self, device: &Device, blocks: u64) -> Result<Recovered> {
+        let recovered = recovery::recover(&self.log, device, self.next, blocks)?;
+        device.flush()?;
+        // C's journal skips a number after recovery; so do we, so that a torn tail can never match.
+        self.next = recovered.next.next();
+        self.log
+            .write_superblock(device, None, self.next, self.errno)?;
+        self.dirty = false;
+        Ok(recovered)
+    }
+}
+
+impl Journal {
+    /// Opens a clean log for commits and starts the commit thread. Nothing is written before the
+    /// first commit.
+    pub fn open(
+        device: Arc<Device>,
+        cache: Arc<Cache>,
+        start: Start,
+        settings: Settings,
+    ) -> Result<Arc<Self>> {
+        let Start { log, next, .. } = start;
+        let len = log.len();
+        let per_block = |count: usize| u32::try_from(count.max(1)).unwrap_or(1);
+        let state = State {
+            running: None,
+            closing: false,
+            next,
+            committed: Tid(next.0.wrapping_sub(1)),
+            requested: Tid(next.0.wrapping_sub(1)),
+            // One block apart, so that head and tail never meet in a full log.
+            free: len.saturating_sub(1),
+            committing: 0,
+            starved: false,
+            flush: false,
+            aborted: None,
+            stopping: false,
+            released: Vec::new(),
+        };
+        let journal = Self {
+            max_transaction: len / 4,
+            tags_per_block: per_block(log.layout.tags_per_block()),
+            revokes_per_block: per_block(log.layout.revokes_per_block()),
+            interval: AtomicU64::new(settings.interval),
+            barrier: AtomicBool::new(settings.barrier),
+            verify: settings.verify,
+            state: Mutex::new(state, lock_class!("rext4_journal_state"))?,
+            progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
+            work: Condvar::new(lock_class!("rext4_journal_work"))?,
+            log: Mutex::new(log, lock_class!("rext4_log"))?,
+            checkpoints: Mutex::new(Vec::new(), lock_class!("rext4_checkpoints"))?,
+            has_released: AtomicBool::new(false),
+            thread: Mutex::new(None, lock_class!("rext4_journal_thread"))?,
+            device,
+            cache,
+        };
+        let journal = Arc::new(journal, GFP)?;
+        let runner = journal.clone();
+        let thread = Thread::spawn("rext4-journal", &journal.device, move || runner.run())?;
+        *journal.thread.lock() = Some(thread);
+        Ok(journal)
+    }
+
+    /// Commits and checkpoints everything, and marks the log empty on disk. The journal goes on.
+    pub fn flush(&self) -> Result {
+        let mut state = self.state.lock();
+        state.flush = true;
+        self.work.notify_all();
+        while state.flush {
+            if let Some(error) = state.aborted {
+                return Err(error);
+            }
+            self.progress.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// [`Self::flush`], and ends the commit thread. No handle may start afterwards.
+    pub fn close(&self) -> Result {
+        let flushed = self.flush();
+        let mut state = self.state.lock();
+        state.stopping = true;
+        self.work.notify_all();
+        drop(state);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            thread.join();
+        }
+        flushed
+    }
+
+    /// Sets how long a transaction may stay open, in milliseconds.
+    pub fn set_interval(&self, milliseconds: u64) {
+        self.interval.store(milliseconds, Ordering::Relaxed);
+        // The lock orders the change with the thread's look at the interval.
+        drop(self.state.lock());
+        self.work.notify_all();
+    }
+
+    /// Sets whether commits flush the device's cache.
+    pub fn set_barrier(&self, barrier: bool) {
+        self.barrier.store(barrier, Ordering::Relaxed);
+    }
+
+    /// What [`Self::flush`] makes the commit thread do once nothing is open.
+    pub(super) fn empty_log(&self) -> Result {
+        self.checkpoint(u32::MAX)?;
+        let mut log = self.log.lock();
+        let next = self.state.lock().committed.next();
+        if log.active {
+            log.write_superblock(&self.device, None, next, 0)?;
+            log.active = false;
+        }
+        log.head = LogBlock(log.layout.first_block);
+        drop(log);
+        self.state.lock().flush = false;
+        self.progress.notify_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recovery: finds the committed transactions of a log and writes the newest version of each block
+//! to its place.
+//!
+//! One pass over the log builds the plan (which block comes from where); the plan is checked whole
+//! before the first block is written. A transaction without a valid commit block is the end of the
+//! log; a committed transaction with a wrong checksum inside is corruption.
+
+use super::log::Log;
+use super::transaction::Logged;
+use crate::core::error::{Error, Place, Result};
+use crate::core::platform::{crc, Block, Device, RBTree, Vec, WriteClass, GFP};
+use crate::format::fault::{Fault, JournalFault, Record};
+use crate::format::jbd2::{self, BlockType, Tag, Version, MAGIC};
+use crate::format::units::{DiskBlock, LogBlock, Tid};
+
+/// What a recovery did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The sequence number after the last committed transaction.
+    pub next: Tid,
+    /// Committed transactions found.
+    pub transactions: u32,
+    /// Blocks written to their places.
+    pub blocks: u32,
+}
+
+/// Where the newest version of a block stands in the log.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    tid: Tid,
+    at: LogBlock,
+    tag: Tag,
+}
+
+/// The transaction being read, until its commit block makes it count.
+#[derive(Debug)]
+struct Pending {
+    sources: Vec<Source>,
+    revoked: Vec<DiskBlock>,
+    /// The running crc32 of a version 1 journal.
+    sum: u32,
+    /// A checksum that did not match: harmless if the transaction was never committed.
+    suspect: Option<Fault>,
+}
+
+impl Pending {
+    const fn new() -> Self {
+        Self {
+            sources: Vec::new(),
+            revoked: Vec::new(),
+            sum: !0,
+            suspect: None,
+        }
+    }
+}
+
+/// The log read from its tail: what is to be replayed.
+struct Scan<'l> {
+    log: &'l Log,
+    device: &'l Device,
+    plan: RBTree<DiskBlock, Source>,
+    at: LogBlock,
+    tid: Tid,
+    /// Blocks of the ring not looked at: a log that bites its tail ends.
+    left: u32,
+    transactions: u32,
+}
+
+fn corrupt(fault: Fault) -> Error {
+    Error::Corrupt(Place::default(), fault)
+}
+
+impl<'l> Scan<'l> {
+    fn new(log: &'l Log, device: &'l Device, at: LogBlock, tid: Tid) -> Self {
+        Self {
+            log,
+            device,
+            plan: RBTree::new(),
+            at,
+            tid,
+            left: log.len(),
+            transactions: 0,
+        }
+    }
+
+    /// Takes the next block of the ring; `None` when all were taken.
+    fn step(&mut self) -> Option<LogBlock> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        self.at = self.log.after(at);
+        Some(at)
+    }
+
+    /// Reads up to the end of the log, or over `limit` transactions.
+    fn run(&mut self, limit: u32) -> Result {
+        let mut pending = Pending::new();
+        while self.transactions < limit {
+            let Some(at) = self.step() else {
+                return Ok(());
+            };
+            let block = self.log.read(self.device, at)?;
+            let more = match jbd2::header(&block) {
+                Some((kind, tid)) if tid == self.tid => match kind {
+                    BlockType::Descriptor => self.descriptor(&block, &mut pending)?,
+                    BlockType::Revoke => self.revoke(&block, &mut pending)?,
+                    BlockType::Commit => {
+                        self.commit(&block, core::mem::replace(&mut pending, Pending::new()))?
+                    }
+                },
+                _ => false,
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn descriptor(&mut self, block: &Block, pending: &mut Pending) -> Result<bool> {
+        if let Err(fault) = self
+            .log
+            .layout
+            .verify_tail(Record::JournalDescriptor, block)
+        {
+            pending.suspect = Some(fault);
+        }
+        if self.log.layout.version == Version::V1 {
+            pending.sum = crc::crc32_be(pending.sum, block);
+        }
+        for tag in self.log.layout.tags(block) {
+            let (Ok(tag), Some(at)) = (tag, self.step()) else {
+                // Only old bytes or a torn write look like this: the log ends before them.
+                return Ok(false);
+            };
+            if self.log.layout.version == Version::V1 {
+                pending.sum = crc::crc32_be(pending.sum, &*self.log.read(self.device, at)?);
+            }
+            pending.sources.push(
+                Source {
+                    tid: self.tid,
+                    at,
+                    tag,
+                },
+                GFP,
+            )?;
+        }
+        Ok(true)
+    }
+
+    fn revoke(&mut self, block: &Block, pending: &mut Pending) -> Result<bool> {
+        if let Err(fault) = self.log.layout.verify_tail(Record::JournalRevoke, block) {
+            pending.suspect = Some(fault);
+        }
+        match self.log.layout.revokes(block) {
+            Ok(blocks) => {
+                for block in blocks {
+                    pending.revoked.push(block, GFP)?;
+                }
+            }
+            Err(fault) => pending.suspect = Some(fault),
+        }
+        Ok(true)
+    }
+
+    /// The transaction counts: its blocks and revocations go into the plan.
+    fn commit(&mut self, block: &Block, pending: Pending) -> Result<bool> {
+        if let Err(fault) = self.log.layout.verify_commit(block, pending.sum) {
+            return if self.another_follows()? {
+                Err(corrupt(fault))
+            } else {
+                Ok(false)
+            };
+        }
+        if let Some(fault) = pending.suspect {
+            return Err(corrupt(fault));
+        }
+        for source in pending.sources {
+            self.plan.insert(source.tag.block, source)?;
+        }
+        for block in &pending.revoked {
+            // Whatever the log says of this block up to here is void.
+            self.plan.remove(block);
+        }
+        self.tid = self.tid.next();
+        self.transactions = self.transactions.saturating_add(1);
+        Ok(true)
+    }
+
+    /// Whether the next transaction begins where a commit block with a wrong checksum ended this one:
+    /// then it was committed once, and not torn by a power cut.
+    fn another_follows(&self) -> Result<bool> {
+        let block = self.log.read(self.device, self.at)?;
+        Ok(jbd2::header(&block).is_some_and(|(_, tid)| tid == self.tid.next()))
+    }
+
+    /// The block that a source stands for, as it belongs in its place.
+    fn load(&self, source: &Source) -> Result<Block> {
+        let mut block = self.log.read(self.device, source.at)?;
+        let checked = self.log.layout.verify_data(&source.tag, source.tid, &block);
+        checked.map_err(|fault| Error::Corrupt(Place::block(source.tag.block), fault))?;
+        if source.tag.escaped {
+            if let Some(word) = block
+                .get_mut()
+                .and_then(|bytes| bytes.first_chunk_mut::<4>())
+            {
+                *word = MAGIC.to_be_bytes();
+            }
+        }
+        Ok(block)
+    }
+
+    /// Refuses a plan that would write outside the file system, over the journal, or wrong bytes.
+    fn check(&self, blocks: u64) -> Result {
+        for (block, source) in self.plan.iter() {
+            if block.get() >= blocks || self.log.holds(*block) {
+                let fault = Fault::Journal(
+                    JournalFault::Target,
+                    block.get(),
+                    u64::from(source.at.get()),
+                );
+                return Err(corrupt(fault));
+            }
+            self.load(source)?;
+        }
+        Ok(())
+    }
+
+    fn replay(&self) -> Result<u32> {
+        const BATCH: usize = 256;
+        let mut batch = Vec::with_capacity(BATCH, GFP)?;
+        let mut written = 0u32;
+        for (block, source) in self.plan.iter() {
+            batch.push((block.get(), self.load(source)?), GFP)?;
+            written = written.saturating_add(1);
+            if batch.len() == BATCH {
+                self.device.write_blocks(&batch, WriteClass::Background)?;
+                batch.clear();
+            }
+        }
+        self.device.write_blocks(&batch, WriteClass::Background)?;
+        Ok(written)
+    }
+}
+
+/// Replays a log that begins with transaction `first`; the file system has `blocks` blocks. The
+/// caller flushes the device and empties the log.
+pub(super) fn recover(log: &Log, device: &Device, first: Tid, blocks: u64) -> Result<Recovered> {
+    let Some(start) = log.layout.start else {
+        return Ok(Recovered {
+            next: first,
+            transactions: 0,
+            blocks: 0,
+        });
+    };
+    let mut scan = Scan::new(log, device, start, first);
+    scan.run(u32::MAX)?;
+    scan.check(blocks)?;
+    Ok(Recovered {
+        next: scan.tid,
+        transactions: scan.transactions,
+        blocks: scan.replay()?,
+    })
+}
+
+/// Whether a transaction just written to the log would be recovered as it was meant, its commit
+/// block aside (which is not there yet).
+pub(super) fn verify(log: &Log, device: &Device, start: LogBlock, logged: &Logged) -> Result {
+    let sealed = &logged.sealed;
+    let mut scan = Scan::new(log, device, start, sealed.tid);
+    let mut pending = Pending::new();
+    while scan.at != log.head {
+        let at = scan.at;
+        let block = log.read(device, at)?;
+        let fault = Fault::Journal(
+            JournalFault::Sequence,
+            u64::from(at.get()),
+            u64::from(sealed.tid.0),
+        );
+        scan.step().ok_or(corrupt(fault))?;
+        let more = match jbd2::header(&block) {
+            Some((BlockType::Descriptor, tid)) if tid == sealed.tid => {
+                scan.descriptor(&block, &mut pending)?
+            }
+            Some((BlockType::Revoke, tid)) if tid == sealed.tid => {
+                scan.revoke(&block, &mut pending)?
+            }
+            _ => false,
+        };
+        if !more {
+            return Err(corrupt(fault));
+        }
+    }
+    if let Some(fault) = pending.suspect {
+        return Err(corrupt(fault));
+    }
+    let wrong = |block: DiskBlock| {
+        Error::Corrupt(
+            Place::block(block),
+            Fault::Journal(JournalFault::Target, block.get(), 0),
+        )
+    };
+    if pending.sources.len() != sealed.versions.len() || *pending.revoked != *sealed.revoked {
+        return Err(wrong(DiskBlock(0)));
+    }
+    for (source, (buffer, data)) in pending.sources.iter().zip(&sealed.versions) {
+        if source.tag.block != buffer.block() || **data != *scan.load(source)? {
+            return Err(wrong(buffer.block()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a user of the journal relies on: whatever moment power fails, the blocks of a transaction are
+//! all there or none, in order, and every transaction that was waited for is there.
+
+use super::{Journal, LogExtent, Run, Settings, Start};
+use crate::core::cache::{Cache, Kind, Sealer};
+use crate::core::platform::{Arc, Device, Vec, GFP};
+use crate::format::jbd2::MAGIC;
+use crate::format::superblock::Superblock;
+use crate::format::units::{DiskBlock, Ino, LogBlock};
+use crate::host::device::Memory;
+use crate::host::recording::{Event, Recording};
+use crate::testing;
+
+const BLOCKS: u64 = 8192;
+const KIND: Kind = Kind::SymlinkTarget(Ino(99));
+
+struct Image {
+    bytes: std::vec::Vec<u8>,
+    log: std::vec::Vec<u64>,
+}
+
+/// A file system of 1 KiB blocks with the smallest journal there can be.
+fn image() -> Image {
+    let bytes = testing::mkfs(BLOCKS * 1024, &["-b", "1024", "-J", "size=1"]);
+    let text = testing::debugfs(&bytes, "blocks <8>");
+    let log = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    Image { bytes, log }
+}
+
+fn extents(log: &[u64]) -> Vec<LogExtent> {
+    let mut extents = Vec::new();
+    for (n, block) in log.iter().enumerate() {
+        let run = Run {
+            start: DiskBlock(*block),
+            len: 1,
+        };
+        extents
+            .push(
+                LogExtent {
+                    first: LogBlock(n as u32),
+                    run,
+                },
+                GFP,
+            )
+            .unwrap();
+    }
+    extents
+}
+
+fn sealer(bytes: &[u8]) -> Sealer {
+    let functions = super::functions();
+    let record = &bytes[1024..2048];
+    let superblock = Superblock::parse(record, &functions, None).unwrap();
+    Sealer::new(
+        Superblock::checksums(record, functions).unwrap(),
+        superblock.geometry,
+    )
+}
+
+fn open(device: Device, image: &Image, settings: Settings) -> Arc<Journal> {
+    let device = Arc::new(device, GFP).unwrap();
+    let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+    if start.dirty {
+        start.recover(&device, BLOCKS).unwrap();
+    }
+    let cache = Arc::new(Cache::new(sealer(&image.bytes)).unwrap(), GFP).unwrap();
+    Journal::open(device, cache, start, settings).unwrap()
+}
+
+const SETTINGS: Settings = Settings {
+    interval: 60_000,
+    barrier: true,
+    verify: true,
+};
+
+/// A small generator of repeatable numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// The contents that transaction `n` gives block `at`: some begin with the journal's magic number.
+fn contents(n: u64, at: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.to_le_bytes());
+    bytes[8..].copy_from_slice(&at.to_le_bytes());
+    if (n + at) % 5 == 0 {
+        bytes[..4].copy_from_slice(&MAGIC.to_be_bytes());
+    }
+    bytes
+}
+
+/// The blocks the test writes: the last ones of the device, which the file system does not use.
+const TEST_BLOCKS: u64 = 48;
+
+fn block(n: u64) -> DiskBlock {
+    DiskBlock(BLOCKS - TEST_BLOCKS + n)
+}
+
+type Model = std::vec::Vec<[u8; 16]>;
+
+fn state(bytes: &[u8]) -> Model {
+    (0..TEST_BLOCKS)
+        .map(|n| {
+            bytes[block(n).get() as usize * 1024..][..16]
+                .try_into()
+                .unwrap()
+        })
+        .collect()
+}
+
+/// Runs `count` transactions; returns the states after each, and how many events had happened when
+/// each was durable.
+fn run(
+    journal: &Journal,
+    recording: &Recording,
+    count: u64,
+) -> (std::vec::Vec<Model>, std::vec::Vec<usize>) {
+    let mut numbers = Numbers(7);
+    let mut model = state(&recording.contents());
+    let (mut states, mut durable) = (std::vec![model.clone()], std::vec![0]);
+    for n in 1..=count {
+        let mut handle = journal.start(40).unwrap();
+        for _ in 0..=numbers.below(30) {
+            let at = numbers.below(TEST_BLOCKS);
+            let buffer = journal
+                .cache()
+                .read(journal.device(), block(at), KIND)
+                .unwrap();
+            let bytes = contents(n, at);
+            handle.write(&buffer).unwrap()[..16].copy_from_slice(&bytes);
+            model[at as usize] = bytes;
+        }
+        let tid = handle.tid();
+        drop(handle);
+        journal.commit(tid).unwrap();
+        states.push(model.clone());
+        durable.push(recording.events().len());
+    }
+    (states, durable)
+}
+
+#[test]
+fn every_power_cut_leaves_whole_transactions() {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let journal = open(
+        Device::new(recording.clone(), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let (states, durable) = run(&journal, &recording, 120);
+    journal.close().unwrap();
+    assert_eq!(
+        state(&recording.contents()),
+        *states.last().unwrap(),
+        "closing brings everything home"
+    );
+
+    let events = recording.events();
+    assert!(
+        events
+            .iter()
+            .filter(|event| matches!(event, Event::Flush))
+            .count()
+            > 240
+    );
+    for cut in 0..=events.len() {
+        let memory = Memory::new(recording.contents_after(cut));
+        let device = Device::new(memory, false, "test");
+        let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+        if start.dirty {
+            start.recover(&device, BLOCKS).unwrap();
+        }
+        let mut bytes = std::vec![0; BLOCKS as usize * 1024];
+        device.read_bytes(0, &mut bytes).unwrap();
+        let found = state(&bytes);
+        let waited_for = durable.iter().rposition(|at| *at <= cut).unwrap();
+        let allowed = &states[waited_for..(waited_for + 2).min(states.len())];
+        assert!(
+            allowed.contains(&found),
+            "after {cut} events: not the state of transaction {waited_for} or the next"
+        );
+    }
+}
+
+#[test]
+fn e2fsck_replays_what_we_replay() {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let journal = open(
+        Device::new(recording.clone(), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let (states, _) = run(&journal, &recording, 9);
+    let mut bytes = recording.contents();
+    // needs_recovery, which the mount sets before the first commit.
+    let functions = super::functions();
+    let record = &mut bytes[1024..2048];
+    record[0x60] |= 4;
+    let sum = crate::format::checksum::superblock_sum(&functions, record).unwrap();
+    record[0x3fc..].copy_from_slice(&sum.to_le_bytes());
+    let file = testing::TempFile::with(&bytes);
+    let (code, text) = testing::run("e2fsck", &["-fy"], &file.0);
+    assert!(code <= 1, "e2fsck -fy: {text}");
+    assert_eq!(
+        state(&std::fs::read(&file.0).unwrap()),
+        *states.last().unwrap()
+    );
+    journal.close().unwrap();
+}
+
+#[test]
+fn a_freed_block_is_not_replayed_over_its_new_owner() {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let journal = open(
+        Device::new(recording.clone(), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let write = |n: u64| {
+        let mut handle = journal.start(4).unwrap();
+        let buffer = journal
+            .cache()
+            .read(journal.device(), block(n), KIND)
+            .unwrap();
+        handle.write(&buffer).unwrap()[..16].copy_from_slice(&contents(1, n));
+        handle.tid()
+    };
+    journal.commit(write(0)).unwrap();
+    let mut handle = journal.start(4).unwrap();
+    handle.forget(block(0)).unwrap();
+    handle
+        .freed(Run {
+            start: block(0),
+            len: 1,
+        })
+        .unwrap();
+    let tid = handle.tid();
+    drop(handle);
+    let mut released = 0;
+    journal.take_released(|_| released += 1);
+    assert_eq!(released, 0, "not before the commit");
+    journal.commit(tid).unwrap();
+    journal.take_released(|run| {
+        assert_eq!(
+            run,
+            Run {
+                start: block(0),
+                len: 1
+            }
+        );
+        released += 1;
+    });
+    assert_eq!(released, 1);
+
+    // The block has a new owner, which writes it directly; then power fails.
+    journal
+        .device()
+        .write_blocks(
+            &[(block(0).get(), {
+                let mut data = crate::core::platform::Block::zeroed(1024).unwrap();
+                data.get_mut().unwrap().fill(0xda);
+                data
+            })],
+            crate::core::platform::WriteClass::Background,
+        )
+        .unwrap();
+    journal.commit(write(1)).unwrap();
+    let after = Device::new(Memory::new(recording.contents()), false, "test");
+    let mut start = Start::read(&after, extents(&image.log), true, true).unwrap();
+    assert!(start.dirty);
+    start.recover(&after, BLOCKS).unwrap();
+    assert!(after
+        .read_block(block(0).get())
+        .unwrap()
+        .iter()
+        .all(|byte| *byte == 0xda));
+    assert_eq!(
+        after.read_block(block(1).get()).unwrap()[..16],
+        contents(1, 1)
+    );
+    journal.close().unwrap();
+}
+
+#[test]
+fn a_handle_cannot_change_more_than_it_announced() {
+    let image = image();
+    let journal = open(
+        Device::new(Memory::new(image.bytes.clone()), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let mut handle = journal.start(1).unwrap();
+    let first = journal
+        .cache()
+        .read(journal.device(), block(0), KIND)
+        .unwrap();
+    let second = journal
+        .cache()
+        .read(journal.device(), block(1), KIND)
+        .unwrap();
+    handle.write(&first).unwrap()[0] = 1;
+    handle.write(&first).unwrap()[0] = 2;
+    assert_eq!(
+        handle.write(&second).err(),
+        Some(crate::core::error::Error::CreditsExhausted)
+    );
+    assert!(handle.extend(1).unwrap());
+    handle.write(&second).unwrap()[0] = 1;
+    drop(handle);
+    journal.close().unwrap();
+}

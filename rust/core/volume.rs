@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What mapping, directories and inodes all need: the device and everything that manages its blocks.
+
+use super::alloc::Allocator;
+use super::cache::{Buffer, Cache, Kind};
+use super::error::{Error, Result};
+use super::journal::{Handle, Journal};
+use super::platform::{Arc, Device};
+use crate::format::superblock::Superblock;
+use crate::format::units::DiskBlock;
+
+/// An open file system below its inodes. Fields drop in order: the journal's thread first.
+#[derive(Debug)]
+pub struct Volume {
+    /// Commits changes; `None` when the device or the file system can only be read.
+    pub journal: Option<Arc<Journal>>,
+    /// Hands out blocks and inode numbers.
+    pub allocator: Allocator,
+    /// Metadata blocks in memory.
+    pub cache: Arc<Cache>,
+    /// What the superblock said at mount: geometry, features, seeds.
+    pub superblock: Superblock,
+    /// The device.
+    pub device: Arc<Device>,
+}
+
+impl Volume {
+    /// A metadata block; see [`Cache::read`].
+    pub fn read(&self, block: DiskBlock, kind: Kind) -> Result<Buffer> {
+        self.cache.read(&self.device, block, kind)
+    }
+
+    /// A metadata block that was just allocated; see [`Cache::fresh`].
+    pub fn fresh(&self, block: DiskBlock, kind: Kind) -> Result<Buffer> {
+        self.cache.fresh(&self.device, block, kind)
+    }
+
+    /// The journal, or [`Error::ReadOnly`] without one.
+    pub fn journal(&self) -> Result<&Journal> {
+        self.journal.as_deref().ok_or(Error::ReadOnly)
+    }
+
+    /// Opens a handle; see [`Journal::start`].
+    pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
+        self.journal()?.start(credits)
+    }
+}

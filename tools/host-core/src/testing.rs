@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Images made by e2fsprogs for tests, and their judgement by e2fsck.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A file that is removed when the value goes.
+#[derive(Debug)]
+pub struct TempFile(pub PathBuf);
+
+impl TempFile {
+    /// A new empty file of `size` bytes.
+    pub fn new(size: u64) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "rext4-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        Self(path)
+    }
+
+    /// A file with these contents.
+    pub fn with(contents: &[u8]) -> Self {
+        let file = Self::new(0);
+        std::fs::write(&file.0, contents).unwrap();
+        file
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What a program of e2fsprogs prints; its directory may be missing from `PATH`.
+pub fn run(program: &str, args: &[&str], image: &Path) -> (i32, String) {
+    let path = format!(
+        "/usr/sbin:/sbin:{}",
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output = Command::new(program)
+        .env("PATH", path)
+        .args(args)
+        .arg(image)
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// An image of `size` bytes made by `mkfs.ext4` with `args` besides its defaults.
+pub fn mkfs(size: u64, args: &[&str]) -> Vec<u8> {
+    let file = TempFile::new(size);
+    let args: Vec<&str> = ["-q", "-F"].iter().chain(args).copied().collect();
+    let (code, text) = run("mkfs.ext4", &args, &file.0);
+    assert_eq!(code, 0, "mkfs.ext4: {text}");
+    std::fs::read(&file.0).unwrap()
+}
+
+/// What `debugfs` answers to one request.
+pub fn debugfs(image: &[u8], request: &str) -> String {
+    let file = TempFile::with(image);
+    run("debugfs", &["-R", request], &file.0).1
+}
+
+/// Panics with e2fsck's findings unless it finds nothing.
+pub fn assert_clean(image: &[u8]) {
+    let file = TempFile::with(image);
+    let (code, text) = run("e2fsck", &["-fn"], &file.0);
+    assert_eq!(code, 0, "e2fsck -fn: {text}");
+}
