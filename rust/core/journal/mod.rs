@@ -124,37 +124,37 @@ impl Journal {
 
     /// Waits until the transaction is durable, asking for its commit if need be.
     ///
-    /// Must not be called with a handle or a folio lock held. Returns whether a commit was waited
-    /// for: if not, the caller who wants earlier data durable has to flush the device.
+    /// Must not be called with a handle or a folio lock held. Returns whether the commit's flush of
+    /// the device came after this call: if not, the caller who wants data durable that was written
+    /// before the call has to flush the device.
     pub fn commit(&self, tid: Tid) -> Result<bool> {
         let mut state = self.state.lock();
-        if !state.committed.is_before(tid) {
-            return state.aborted.map_or(Ok(false), Err);
-        }
-        if state.requested.is_before(tid) {
+        let open = state.running.as_ref().is_some_and(|open| open.tid == tid);
+        if state.committed.is_before(tid) && state.requested.is_before(tid) {
             state.requested = tid;
             self.work.notify_all();
         }
-        while state.committed.is_before(tid) {
+        loop {
             if let Some(error) = state.aborted {
                 return Err(error);
             }
+            if !state.committed.is_before(tid) {
+                return Ok(open);
+            }
             self.progress.wait(&mut state);
         }
-        Ok(true)
+    }
+
+    /// The open transaction, or the last one there was.
+    pub fn newest(&self) -> Tid {
+        let state = self.state.lock();
+        let last = Tid(state.next.0.wrapping_sub(1));
+        state.running.as_ref().map_or(last, |open| open.tid)
     }
 
     /// Commits everything changed so far and waits.
     pub fn commit_all(&self) -> Result<bool> {
-        let newest = {
-            let state = self.state.lock();
-            match &state.running {
-                Some(transaction) => transaction.tid,
-                // One may be under commit: its number is the last that was given out.
-                None => Tid(state.next.0.wrapping_sub(1)),
-            }
-        };
-        self.commit(newest)
+        self.commit(self.newest())
     }
 
     /// Stops the journal for good: no handle starts, nothing is committed any more.

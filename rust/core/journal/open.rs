@@ -93,6 +93,16 @@ impl Start {
         self.dirty = false;
         Ok(recovered)
     }
+
+    /// Empties a dirty log on disk without replaying it: for a file system that does not say that it
+    /// needs recovery, whose log is a leftover.
+    pub fn wipe(&mut self, device: &Device) -> Result {
+        self.next = self.next.next();
+        self.log
+            .write_superblock(device, None, self.next, self.errno)?;
+        self.dirty = false;
+        Ok(())
+    }
 }
 
 impl Journal {
