@@ -486,9 +486,10 @@ impl InodeFields {
         Ok((flags.with(InodeFlags::HUGE_FILE), fs_blocks))
     }
 
-    /// Whether the record is unused: no file, or one that was deleted.
+    /// Whether the record was never used. (A deleted inode keeps its mode: it has no links, and
+    /// whether it is free or an orphan only the bitmap and the list of orphans tell.)
     pub const fn is_free(&self) -> bool {
-        self.links == 0 && (self.mode == 0 || self.dtime != 0)
+        self.links == 0 && self.mode == 0
     }
 
     /// Whether a symbolic link's target is in `i_block` itself: it is short, and no block but

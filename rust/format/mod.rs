@@ -6,6 +6,7 @@
 //! what it refuses is a [`fault::Fault`] with the numbers that show why. No input panics.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod bitmap;
 pub mod bytes;
 pub mod checksum;
@@ -17,8 +18,10 @@ pub mod geometry;
 pub mod group_desc;
 pub mod hash;
 pub mod htree;
+pub mod indirect;
 pub mod inode;
 pub mod jbd2;
 pub mod orphan_file;
 pub mod superblock;
 pub mod units;
+pub mod xattr;

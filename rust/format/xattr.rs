@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes: in the inode's record after the extra fields, and in one block.
+//!
+//! Both are a list of entries that grows up and values that grow down. Offsets of values count
+//! from the block's start, or from the first entry in an inode. Values in inodes of their own
+//! (`ea_inode`) are refused.
+//!
+//! Source: `Documentation/filesystems/ext4/attributes.rst`.
+
+use super::{
+    bytes::{index, le16, le32, put_le32, wide},
+    fault::{Fault, Record, XattrFault as X},
+    inode::BASE_LEN,
+};
+
+/// The magic number of both places.
+pub const MAGIC: u32 = 0xea02_0000;
+/// Most inodes that may share a block.
+pub const MAX_REFERENCES: u32 = 1024;
+/// Length of a block's header, of the one in an inode, and of an entry without its name.
+const BLOCK_HEADER: usize = 32;
+const BODY_HEADER: usize = 4;
+const ENTRY: usize = 16;
+
+/// Name index of the access control list of a file.
+pub const POSIX_ACL_ACCESS: u8 = 2;
+/// Name index of the list new files in a directory get.
+pub const POSIX_ACL_DEFAULT: u8 = 3;
+/// Name index of `security.`.
+pub const SECURITY: u8 = 6;
+
+/// Name indices and the prefixes they stand for. A prefix without a dot is a whole name.
+const PREFIXES: [(u8, &str); 8] = [
+    (1, "user."),
+    (POSIX_ACL_ACCESS, "system.posix_acl_access"),
+    (POSIX_ACL_DEFAULT, "system.posix_acl_default"),
+    (4, "trusted."),
+    (SECURITY, "security."),
+    (8, "system.richacl"),
+    (7, "system."),
+    (10, "gnu."),
+];
+
+/// The prefix a name index stands for; `None` for one that has no name outside (or is unknown).
+pub fn prefix(index: u8) -> Option<&'static str> {
+    PREFIXES
+        .iter()
+        .find(|(known, _)| *known == index)
+        .map(|(_, text)| *text)
+}
+
+/// A full name as name index and rest.
+pub fn split_name(full: &[u8]) -> Option<(u8, &[u8])> {
+    PREFIXES.iter().find_map(|(index, text)| {
+        let rest = full.strip_prefix(text.as_bytes())?;
+        // Only a prefix that ends with a dot leaves a rest.
+        (text.ends_with('.') != rest.is_empty()).then_some((*index, rest))
+    })
+}
+
+/// One attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr<'a> {
+    /// Its name index.
+    pub index: u8,
+    /// Its name after the prefix.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// Its hash as stored (0 when none was computed).
+    pub hash: u32,
+}
+
+/// A checked list of attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Attrs<'a> {
+    /// From where offsets of values count.
+    base: &'a [u8],
+    /// Where the first entry is in it.
+    first: usize,
+}
+
+const fn bad(what: X, a: usize, b: usize) -> Fault {
+    Fault::Xattr(what, wide(a), wide(b))
+}
+
+/// Length of an entry with its name.
+const fn entry_len(name: usize) -> usize {
+    ENTRY.saturating_add(name).saturating_add(3) & !3
+}
+
+/// One entry as it is stored.
+struct RawEntry {
+    index: u8,
+    name: core::ops::Range<usize>,
+    value_at: usize,
+    value_inode: u32,
+    value_len: usize,
+    hash: u32,
+    next: usize,
+}
+
+impl RawEntry {
+    /// Reads the entry at `at`, or finds the list's end there.
+    fn read(base: &[u8], at: usize) -> Result<Option<Self>, Fault> {
+        let past = bad(X::EntryPastEnd, at, base.len());
+        if le32(base, at).ok_or(past)? == 0 {
+            return Ok(None);
+        }
+        let fixed = base
+            .get(at..at.saturating_add(ENTRY))
+            .and_then(|bytes| bytes.first_chunk::<ENTRY>())
+            .ok_or(past)?;
+        let [name_len, index_byte, ..] = *fixed;
+        let name_len = usize::from(name_len);
+        let name = at.saturating_add(ENTRY);
+        let next = at.saturating_add(entry_len(name_len));
+        // After the last entry there must still be the word that ends the list.
+        if next.saturating_add(4) > base.len() {
+            return Err(past);
+        }
+        Ok(Some(Self {
+            index: index_byte,
+            name: name..name.saturating_add(name_len),
+            value_at: usize::from(le16(fixed, 2).ok_or(past)?),
+            value_inode: le32(fixed, 4).ok_or(past)?,
+            value_len: index(le32(fixed, 8).ok_or(past)?),
+            hash: le32(fixed, 12).ok_or(past)?,
+            next,
+        }))
+    }
+}
+
+impl<'a> Attrs<'a> {
+    /// The attributes of an xattr block. The checksum is checked elsewhere.
+    pub fn in_block(block: &'a [u8]) -> Result<Self, Fault> {
+        let short = Fault::short(Record::XattrBlock, BLOCK_HEADER, block.len());
+        let header = block.first_chunk::<BLOCK_HEADER>().ok_or(short)?;
+        let word = |at| le32(header, at).ok_or(short);
+        if word(0)? != MAGIC {
+            return Err(bad(X::Magic, index(word(0)?), 0));
+        }
+        let references = word(4)?;
+        if references == 0 || references > MAX_REFERENCES {
+            return Err(bad(X::RefCount, index(references), index(MAX_REFERENCES)));
+        }
+        if word(8)? != 1 {
+            return Err(bad(X::Blocks, index(word(8)?), 0));
+        }
+        Self::check(block, BLOCK_HEADER)
+    }
+
+    /// The attributes in an inode's record (all its bytes, `extra_isize` of them extra fields);
+    /// `None` when there are none.
+    pub fn in_body(raw: &'a [u8], extra_isize: u16) -> Result<Option<Self>, Fault> {
+        let at = BASE_LEN.saturating_add(usize::from(extra_isize));
+        let Some(body) = raw.get(at..).filter(|body| body.len() > BODY_HEADER) else {
+            return Ok(None);
+        };
+        // Anything but the magic number means that the place was never used. In a record whose
+        // extra length is 0 the extra fields (and what follows) are not in use at all.
+        if extra_isize == 0 || le32(body, 0) != Some(MAGIC) {
+            return Ok(None);
+        }
+        let base = body.get(BODY_HEADER..).unwrap_or(&[]);
+        Self::check(base, 0).map(Some)
+    }
+
+    fn check(base: &'a [u8], first: usize) -> Result<Self, Fault> {
+        let mut at = first;
+        while let Some(entry) = RawEntry::read(base, at)? {
+            let name = base.get(entry.name).unwrap_or(&[]);
+            if name.contains(&0) {
+                return Err(bad(X::EntryPastEnd, at, base.len()));
+            }
+            at = entry.next;
+        }
+        let end_of_list = at.saturating_add(4);
+        let mut at = first;
+        while let Some(entry) = RawEntry::read(base, at)? {
+            if entry.value_inode != 0 {
+                return Err(bad(X::EaInode, index(entry.value_inode), at));
+            }
+            if entry.value_len > 0 {
+                // Values are padded to 4 bytes, and the padding is theirs.
+                let padded = entry.value_len.checked_next_multiple_of(4);
+                let end = padded.and_then(|len| entry.value_at.checked_add(len));
+                if end.is_none_or(|end| end > base.len()) {
+                    return Err(bad(X::ValuePastEnd, entry.value_at, entry.value_len));
+                }
+                if entry.value_at < end_of_list {
+                    return Err(bad(X::ValueInEntries, entry.value_at, end_of_list));
+                }
+            }
+            at = entry.next;
+        }
+        Ok(Self { base, first })
+    }
+
+    /// All attributes in the order of the list.
+    pub fn iter(&self) -> impl Iterator<Item = Attr<'a>> + 'a {
+        let (base, mut at) = (self.base, self.first);
+        core::iter::from_fn(move || {
+            // Checked before: this ends at the end of the list.
+            let entry = RawEntry::read(base, at).ok().flatten()?;
+            at = entry.next;
+            let value = if entry.value_len == 0 {
+                &[]
+            } else {
+                base.get(entry.value_at..entry.value_at.checked_add(entry.value_len)?)?
+            };
+            Some(Attr {
+                index: entry.index,
+                name: base.get(entry.name)?,
+                value,
+                hash: entry.hash,
+            })
+        })
+    }
+
+    /// Looks an attribute up.
+    pub fn find(&self, index: u8, name: &[u8]) -> Option<Attr<'a>> {
+        self.iter()
+            .find(|attr| attr.index == index && attr.name == name)
+    }
+}
+
+/// How many inodes share an xattr block.
+pub fn references(block: &[u8]) -> Result<u32, Fault> {
+    le32(block, 4).ok_or(Fault::short(Record::XattrBlock, BLOCK_HEADER, block.len()))
+}
+
+/// Sets how many inodes share an xattr block (1 to [`MAX_REFERENCES`]).
+pub fn set_references(block: &mut [u8], count: u32) -> Result<(), Fault> {
+    let short = Fault::short(Record::XattrBlock, BLOCK_HEADER, block.len());
+    if count == 0 || count > MAX_REFERENCES {
+        return Err(bad(X::RefCount, index(count), index(MAX_REFERENCES)));
+    }
+    put_le32(block, 4, count).ok_or(short)
+}
+
+impl Attr<'_> {
+    /// The hash an entry of a block should have. Some old kernels read the bytes of the name as
+    /// signed: `signed` gives their result.
+    pub fn computed_hash(&self, signed: bool) -> u32 {
+        let byte = |byte: u8| {
+            if signed {
+                i32::from(byte as i8) as u32
+            } else {
+                u32::from(byte)
+            }
+        };
+        let name = self
+            .name
+            .iter()
+            .fold(0u32, |hash, c| hash.rotate_left(5) ^ byte(*c));
+        self.value.chunks(4).fold(name, |hash, bytes| {
+            let mut word = [0; 4];
+            for (to, from) in word.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+            hash.rotate_left(16) ^ u32::from_le_bytes(word)
+        })
+    }
+
+    /// Checks the stored hash, in either form; an entry without one is fine.
+    pub fn check_hash(&self) -> Result<(), Fault> {
+        let want = self.computed_hash(false);
+        if self.hash == 0 || self.hash == want || self.hash == self.computed_hash(true) {
+            return Ok(());
+        }
+        Err(bad(X::EntryHash, index(self.hash), index(want)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names() {
+        for (full, want) in [
+            (&b"user.a"[..], Some((1, &b"a"[..]))),
+            (b"user.", None),
+            (b"system.posix_acl_access", Some((2, b""))),
+            (b"system.posix_acl_accessx", Some((7, b"posix_acl_accessx"))),
+            (b"security.selinux", Some((6, b"selinux"))),
+            (b"other.x", None),
+        ] {
+            assert_eq!(split_name(full), want, "{full:?}");
+        }
+    }
+
+    /// A block with one entry `user.ab` = `value` at its end.
+    fn block(value: &[u8]) -> [u8; 1024] {
+        let mut block = [0u8; 1024];
+        let at = 1024 - value.len().next_multiple_of(4);
+        put_le32(&mut block, 0, MAGIC).unwrap();
+        put_le32(&mut block, 4, 1).unwrap();
+        put_le32(&mut block, 8, 1).unwrap();
+        block[32] = 2;
+        block[33] = 1;
+        block[34..36].copy_from_slice(&(at as u16).to_le_bytes());
+        block[40] = value.len() as u8;
+        block[48..50].copy_from_slice(b"ab");
+        block[at..at + value.len()].copy_from_slice(value);
+        block
+    }
+
+    #[test]
+    fn one_entry() {
+        let good = block(b"value");
+        let attrs = Attrs::in_block(&good).unwrap();
+        assert_eq!(attrs.find(1, b"ab").unwrap().value, b"value");
+        assert!(attrs.find(2, b"ab").is_none());
+        for (at, byte) in [(0, 9), (4, 0), (8, 2), (34, 33), (36, 1), (42, 9)] {
+            let mut broken = good;
+            broken[at] = byte;
+            if at == 34 {
+                broken[35] = 0;
+            }
+            assert!(Attrs::in_block(&broken).is_err(), "{at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), extra: u16, magic: bool) {
+            let mut bytes = bytes;
+            if magic {
+                let at = BASE_LEN + usize::from(extra % 64);
+                let _ = put_le32(&mut bytes, at, MAGIC);
+                let _ = put_le32(&mut bytes, 0, MAGIC);
+                let _ = put_le32(&mut bytes, 4, 1);
+                let _ = put_le32(&mut bytes, 8, 1);
+            }
+            if let Ok(attrs) = Attrs::in_block(&bytes) {
+                prop_assert!(attrs.iter().count() < 20);
+            }
+            if let Ok(Some(attrs)) = Attrs::in_body(&bytes, extra % 64) {
+                prop_assert!(attrs.iter().count() < 20);
+            }
+        }
+    }
+}
