@@ -3,11 +3,15 @@
 //! rext4: an ext4 file system driver.
 
 #![deny(unsafe_code)]
+// `pub` says that an item is for other layers; nothing leaves the module.
+#![allow(unreachable_pub)]
 
 use kernel::prelude::*;
 
 #[allow(unsafe_code)]
 mod linux;
+#[path = "trace/table.rs"]
+mod trace_table;
 
 module! {
     type: Rext4,

@@ -8,4 +8,13 @@
 
 #include <linux/compiler_types.h>
 
+#include "bio.c"
+#include "blkdev.c"
+#include "completion.c"
 #include "fs.c"
+#include "mutex.c"
+#include "ratelimit.c"
+#include "sched_mm.c"
+#include "spinlock.c"
+#include "wait.c"
+#include "xarray.c"

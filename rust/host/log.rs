@@ -22,3 +22,8 @@ pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
         eprintln!("rext4 ({device}): {level:?}: {message}");
     }
 }
+
+/// Stops the machine, as the error policy `panic` asks for; the host stops the thread.
+pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
+    panic!("rext4 ({device}): {message}")
+}

@@ -5,11 +5,16 @@
 use super::alloc::{AllocError, Arc};
 use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An ordered map.
 #[derive(Debug)]
 pub struct RBTree<K, V>(BTreeMap<K, V>);
+
+/// Memory for one entry of an [`RBTree`], allocated before a lock under which nothing can be.
+#[derive(Debug)]
+pub struct Spare<K, V>(PhantomData<(K, V)>);
 
 impl<K: Ord, V> RBTree<K, V> {
     /// An empty map; allocates nothing.
@@ -20,6 +25,16 @@ impl<K: Ord, V> RBTree<K, V> {
     /// Puts `value` at `key` and gives back what was there.
     pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, AllocError> {
         Ok(self.0.insert(key, value))
+    }
+
+    /// Memory for a later [`Self::insert_spare`]. Sleeps.
+    pub fn spare() -> Result<Spare<K, V>, AllocError> {
+        Ok(Spare(PhantomData))
+    }
+
+    /// As [`Self::insert`], with memory allocated before; allowed under a spinlock.
+    pub fn insert_spare(&mut self, _: Spare<K, V>, key: K, value: V) -> Option<V> {
+        self.0.insert(key, value)
     }
 
     /// The value at `key`.

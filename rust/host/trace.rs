@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events: the host has no ring buffer, so each is nothing.
+//! Trace events: the host has no ring buffer, so none is ever on.
 
-/// Makes an empty function of each event.
-macro_rules! silent {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?);)*) => {
-        $($(#[$doc])*
-        #[expect(clippy::too_many_arguments, reason = "an event has as many values as it has")]
-        pub fn $name($(_: $type),*) {})*
-    };
+/// Makes a module of each event: nobody listens.
+macro_rules! events {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?);)*) => { $(
+        $(#[$doc])*
+        pub mod $name {
+            /// Whether the event is on.
+            pub const fn enabled() -> bool {
+                false
+            }
+
+            /// Records the event.
+            pub fn emit($(_: $type),*) {}
+        }
+
+        $(#[$doc])*
+        pub fn $name($(_: $type),*) {}
+    )* };
 }
-crate::trace_table::for_each_event!(silent);
+crate::trace_table::for_each_event!(events);

@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe interfaces over the kernel that the `kernel` crate does not have yet.
+//! A safe interface to the parts of Linux that a disk file system needs.
 //!
-//! The only layer with `unsafe` in it. It knows nothing of ext4.
+//! Paths mirror `rust/kernel/`, so that a file can be proposed there. All `unsafe` code of the
+//! project is below this module, and nothing here knows of any particular file system: what a file
+//! system supplies comes in through traits, one for each C structure of operations.
 
 mod bindings;
+
+pub mod alloc;
+pub mod block;
+pub mod clock;
+pub mod crc;
+pub mod log;
+pub mod map;
+pub mod nofs;
+pub mod random;
+pub mod sync;
+pub mod thread;
+pub mod trace;

@@ -52,9 +52,10 @@
 #include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 #include <linux/writeback.h>
+#include <linux/xarray.h>
 #include <linux/xattr.h>
 
-#include "../../trace/rext4_trace.h"
+#include "../../trace/rext4.h"
 
 /* Macros with a cast: bindgen cannot evaluate them, so they are named again here. */
 const gfp_t RUST_CONST_HELPER_GFP_KERNEL = GFP_KERNEL;
@@ -98,3 +99,4 @@ const unsigned long RUST_CONST_HELPER_SB_FORCE = SB_FORCE;
 const unsigned long RUST_CONST_HELPER_SB_DEAD = SB_DEAD;
 const unsigned long RUST_CONST_HELPER_SB_DYING = SB_DYING;
 const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
+const xa_mark_t RUST_CONST_HELPER_XA_PRESENT = XA_PRESENT;

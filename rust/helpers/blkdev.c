@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/blkdev.h>
+
+/* The name that %pg prints. */
+void rext4_helper_bdev_format_name(char *buffer, size_t size, struct block_device *bdev)
+{
+	snprintf(buffer, size, "%pg", bdev);
+}
+
+unsigned int rext4_helper_bdev_logical_block_size(struct block_device *bdev)
+{
+	return bdev_logical_block_size(bdev);
+}
+
+loff_t rext4_helper_bdev_nr_bytes(struct block_device *bdev)
+{
+	return bdev_nr_bytes(bdev);
+}
+
+bool rext4_helper_bdev_read_only(struct block_device *bdev)
+{
+	return bdev_read_only(bdev);
+}

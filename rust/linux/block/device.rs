@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The block device of a mount, for metadata: synchronous requests in file system blocks, past the
+//! page cache.
+//!
+//! C headers: `include/linux/blkdev.h`, `include/linux/bio.h`.
+
+use super::buffer::Block;
+use crate::linux::alloc::{AllocError, Vec, GFP};
+use crate::linux::bindings;
+use core::ffi::CStr;
+use kernel::ffi::{c_int, c_uint, c_void};
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::error::code::{ENOMEM, EOPNOTSUPP};
+
+/// The unit of the block layer, in bytes.
+const SECTOR: u64 = 512;
+
+/// Bytes for a device's name and its end.
+const NAME: usize = 40;
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceError {
+    /// The device reported an error, or the request lay past its end.
+    Io,
+    /// There was no memory for the request.
+    NoMemory,
+}
+
+impl From<AllocError> for DeviceError {
+    fn from(_: AllocError) -> Self {
+        Self::NoMemory
+    }
+}
+
+/// What a write is for: the request's flags follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteClass {
+    /// Somebody waits for it (a commit).
+    Journal,
+    /// Nobody waits for it (a checkpoint).
+    Background,
+}
+
+impl WriteClass {
+    fn flags(self) -> c_uint {
+        let metadata = bindings::req_op_REQ_OP_WRITE | bindings::REQ_META | bindings::REQ_PRIO;
+        match self {
+            // Both together keep writeback throttling away from a write that many wait for.
+            Self::Journal => metadata | bindings::REQ_SYNC | bindings::REQ_IDLE,
+            Self::Background => metadata,
+        }
+    }
+}
+
+/// The device a file system lives on.
+///
+/// # Invariants
+///
+/// `bdev` is open while the value exists.
+pub struct Device {
+    bdev: NonNull<bindings::block_device>,
+    block_size: AtomicU32,
+    /// Terminated.
+    name: [u8; NAME],
+}
+
+// SAFETY: A block device may be used from any task.
+unsafe impl Send for Device {}
+// SAFETY: As above; the block size is atomic and the rest constant.
+unsafe impl Sync for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name().to_str().unwrap_or("?"))
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One bio that is being put together: it ends where the next of `blocks` does not follow on.
+struct Run<'a> {
+    blocks: &'a [(u64, Block)],
+}
+
+impl<'a> Iterator for Run<'a> {
+    type Item = &'a [(u64, Block)];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.blocks.first()?.0;
+        let most = self.blocks.iter().take(bindings::BIO_MAX_VECS as usize);
+        let len = most.zip(first..).take_while(|((block, _), expected)| block == expected).count();
+        let (run, rest) = self.blocks.split_at_checked(len)?;
+        self.blocks = rest;
+        Some(run)
+    }
+}
+
+impl Device {
+    /// The device behind `bdev`.
+    ///
+    /// # Safety
+    ///
+    /// `bdev` is open (`s_bdev` is, from before `fill_super` until after `put_super`) and stays so
+    /// until the value is dropped.
+    pub unsafe fn from_raw(bdev: *mut bindings::block_device) -> Self {
+        let mut name = [0u8; NAME];
+        // SAFETY: The buffer's size is passed along; the device is there.
+        unsafe { bindings::bdev_format_name(name.as_mut_ptr().cast(), NAME, bdev) };
+        // INVARIANT: The caller's promise.
+        // SAFETY: An open device is not null.
+        let bdev = unsafe { NonNull::new_unchecked(bdev) };
+        Self { bdev, block_size: AtomicU32::new(1024), name }
+    }
+
+    fn raw(&self) -> *mut bindings::block_device {
+        self.bdev.as_ptr()
+    }
+
+    /// The kernel's short name of the device.
+    pub fn name(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.name).unwrap_or(c"?")
+    }
+
+    /// The size of the blocks that the other calls speak of, in bytes.
+    pub fn block_size(&self) -> u32 {
+        self.block_size.load(Ordering::Relaxed)
+    }
+
+    /// Sets the block size, once, while mounting. The device must be able to transfer such blocks.
+    pub fn set_block_size(&self, bytes: u32) -> Result<(), DeviceError> {
+        // SAFETY: Open: the type invariant.
+        let smallest = unsafe { bindings::bdev_logical_block_size(self.raw()) };
+        if !bytes.is_power_of_two() || bytes < smallest {
+            return Err(DeviceError::Io);
+        }
+        self.block_size.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The size of the device, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        // SAFETY: Open: the type invariant.
+        u64::try_from(unsafe { bindings::bdev_nr_bytes(self.raw()) }).unwrap_or(0)
+    }
+
+    /// Whether writing is impossible.
+    pub fn is_read_only(&self) -> bool {
+        // SAFETY: Open: the type invariant.
+        unsafe { bindings::bdev_read_only(self.raw()) }
+    }
+
+    /// The device number (`dev_t`), for trace events.
+    pub fn dev(&self) -> u32 {
+        // SAFETY: Open; the field is constant.
+        unsafe { (*self.raw()).bd_dev }
+    }
+
+    /// Reads bytes at a byte offset; for the superblock, before the block size is known.
+    pub fn read_bytes(&self, offset: u64, into: &mut [u8]) -> Result<(), DeviceError> {
+        // SAFETY: Open: the type invariant.
+        let unit = u64::from(unsafe { bindings::bdev_logical_block_size(self.raw()) });
+        let mut whole = Block::zeroed(unit as usize)?;
+        let (mut at, mut rest) = (offset, into);
+        while !rest.is_empty() {
+            let skip = at % unit;
+            let sector = (at - skip) / SECTOR;
+            self.transfer(sector, &mut whole)?;
+            let from = whole.get(skip as usize..).unwrap_or(&[]);
+            let len = from.len().min(rest.len());
+            let (now, later) = rest.split_at_mut(len);
+            now.copy_from_slice(from.get(..len).unwrap_or(&[]));
+            at = at.checked_add(len as u64).ok_or(DeviceError::Io)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Reads one block.
+    pub fn read_block(&self, block: u64) -> Result<Block, DeviceError> {
+        let mut contents = Block::zeroed(self.block_size() as usize)?;
+        self.transfer(self.sector(block, 1)?, &mut contents)?;
+        Ok(contents)
+    }
+
+    /// Fills a block that nobody else has from `sector` on.
+    fn transfer(&self, sector: u64, into: &mut Block) -> Result<(), DeviceError> {
+        let bytes = into.get_mut().ok_or(DeviceError::Io)?;
+        let end = sector.checked_mul(SECTOR).and_then(|start| start.checked_add(bytes.len() as u64));
+        if end.is_none_or(|end| end > self.size_bytes()) {
+            return Err(DeviceError::Io);
+        }
+        // SAFETY: Open; the bytes are `kmalloc`ed and borrowed for writing until the call returns,
+        // which waits for the transfer.
+        check(unsafe {
+            bindings::bdev_rw_virt(
+                self.raw(),
+                sector,
+                bytes.as_mut_ptr().cast::<c_void>(),
+                bytes.len(),
+                bindings::req_op_REQ_OP_READ | bindings::REQ_META | bindings::REQ_PRIO,
+            )
+        })
+    }
+
+    /// Reads `count` neighbours with large requests and hands each to `each`, in order, once all are
+    /// there.
+    pub fn read_blocks(&self, first: u64, count: u32, mut each: impl FnMut(u64, Block)) -> Result<(), DeviceError> {
+        let (mut at, mut rest) = (first, count);
+        while rest > 0 {
+            let now = rest.min(bindings::BIO_MAX_VECS);
+            let mut blocks = Vec::with_capacity(now as usize, GFP)?;
+            for _ in 0..now {
+                blocks.push(Block::zeroed(self.block_size() as usize)?, GFP)?;
+            }
+            let sector = self.sector(at, u64::from(now))?;
+            let flags = bindings::req_op_REQ_OP_READ | bindings::REQ_META | bindings::REQ_PRIO;
+            let bio = Bio::new(self, sector, now, flags);
+            for block in blocks.iter_mut() {
+                let bytes = block.get_mut().ok_or(DeviceError::Io)?;
+                // SAFETY: The bytes are `kmalloc`ed and have no other owner; `blocks` outlives the
+                // wait below. The bio was made for as many pieces.
+                unsafe { bindings::bio_add_virt_nofail(bio.raw(), bytes.as_mut_ptr().cast(), bytes.len() as c_uint) };
+            }
+            bio.submit_and_wait(None)?;
+            for (n, block) in (at..).zip(blocks) {
+                each(n, block);
+            }
+            at = at.checked_add(u64::from(now)).ok_or(DeviceError::Io)?;
+            rest -= now;
+        }
+        Ok(())
+    }
+
+    /// Writes all blocks and waits for them. Neighbours in the list that are neighbours on the device
+    /// go in one request, so the caller sorts.
+    pub fn write_blocks(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        // All are checked before the first is sent.
+        blocks.iter().try_for_each(|(block, contents)| self.check_block(*block, contents))?;
+        self.write_checked(blocks, class)
+    }
+
+    fn check_block(&self, block: u64, contents: &Block) -> Result<(), DeviceError> {
+        if contents.len() != self.block_size() as usize {
+            return Err(DeviceError::Io);
+        }
+        self.sector(block, 1).map(|_| ())
+    }
+
+    fn write_checked(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
+        let mut plug = MaybeUninit::<bindings::blk_plug>::uninit();
+        let mut chain: Option<Bio> = None;
+        // SAFETY: The plug stays in place until `blk_finish_plug`, which `submit_and_wait` calls; at
+        // least one run is sent, so it does.
+        unsafe { bindings::blk_start_plug(plug.as_mut_ptr()) };
+        for run in (Run { blocks }) {
+            let sector = run.first().map_or(0, |(block, _)| *block) * (u64::from(self.block_size()) / SECTOR);
+            let bio = Bio::new(self, sector, run.len() as u32, class.flags());
+            for (_, contents) in run {
+                // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below, as do the
+                // references to them, which keep everybody from writing. The bio has room.
+                unsafe {
+                    bindings::bio_add_virt_nofail(bio.raw(), contents.as_ptr().cast_mut().cast(), contents.len() as c_uint)
+                };
+            }
+            chain = Some(bio.after(chain));
+        }
+        chain.map_or(Ok(()), |last| last.submit_and_wait(Some(plug.as_mut_ptr())))
+    }
+
+    /// Writes one block so that it and, with `barrier`, all that was written before are durable when
+    /// it returns, the former never without the latter.
+    pub fn write_durable(&self, block: u64, contents: &Block, barrier: bool) -> Result<(), DeviceError> {
+        self.check_block(block, contents)?;
+        let durable = if barrier { bindings::REQ_PREFLUSH | bindings::REQ_FUA } else { 0 };
+        let bio = Bio::new(self, self.sector(block, 1)?, 1, WriteClass::Journal.flags() | durable);
+        // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below.
+        unsafe { bindings::bio_add_virt_nofail(bio.raw(), contents.as_ptr().cast_mut().cast(), contents.len() as c_uint) };
+        bio.submit_and_wait(None)
+    }
+
+    /// Makes all finished writes durable.
+    pub fn flush(&self) -> Result<(), DeviceError> {
+        // SAFETY: Open: the type invariant.
+        check(unsafe { bindings::blkdev_issue_flush(self.raw()) })
+    }
+
+    /// Tells the device that `len` blocks from `first` hold nothing. A device that does not want to
+    /// know is no error.
+    pub fn discard(&self, first: u64, len: u64) -> Result<(), DeviceError> {
+        let sector = self.sector(first, len)?;
+        let sectors = len * (u64::from(self.block_size()) / SECTOR);
+        // SAFETY: Open: the type invariant; the range lies inside the device.
+        let result = unsafe { bindings::blkdev_issue_discard(self.raw(), sector, sectors, bindings::GFP_KERNEL) };
+        if result == EOPNOTSUPP.to_errno() {
+            return Ok(());
+        }
+        check(result)
+    }
+
+    /// Where `len` blocks from `first` begin, if they lie inside the device.
+    fn sector(&self, first: u64, len: u64) -> Result<u64, DeviceError> {
+        let size = u64::from(self.block_size());
+        let end = first.checked_add(len).and_then(|end| end.checked_mul(size));
+        if end.is_none_or(|end| end > self.size_bytes()) {
+            return Err(DeviceError::Io);
+        }
+        Ok(first * (size / SECTOR))
+    }
+}
+
+/// A request that is not yet sent.
+///
+/// # Invariants
+///
+/// The bio is ours, and was not submitted.
+struct Bio(NonNull<bindings::bio>);
+
+impl Bio {
+    /// An empty request at `sector` with room for `pieces` pieces of memory.
+    fn new(device: &Device, sector: u64, pieces: u32, flags: c_uint) -> Self {
+        let pieces = pieces.min(bindings::BIO_MAX_VECS) as u16;
+        // INVARIANT: It was just made.
+        // SAFETY: The device is open. With these flags the allocation sleeps and does not fail: the
+        // pool gives back what earlier requests, all submitted, held.
+        Self(unsafe {
+            let bio = bindings::bio_alloc(device.raw(), pieces, flags, bindings::GFP_KERNEL);
+            ptr::addr_of_mut!((*bio).bi_iter.bi_sector).write(sector);
+            NonNull::new_unchecked(bio)
+        })
+    }
+
+    fn raw(&self) -> *mut bindings::bio {
+        self.0.as_ptr()
+    }
+
+    /// Submits `earlier`, whose end this one then waits for.
+    fn after(self, earlier: Option<Self>) -> Self {
+        if let Some(earlier) = earlier {
+            // SAFETY: Both are ours; the submission ends our ownership of `earlier`, which is consumed.
+            unsafe {
+                bindings::bio_chain(earlier.raw(), self.raw());
+                bindings::submit_bio(earlier.raw());
+            }
+        }
+        self
+    }
+
+    /// Submits it, unplugs, and waits for it and all that were chained to it.
+    fn submit_and_wait(self, plug: Option<*mut bindings::blk_plug>) -> Result<(), DeviceError> {
+        let plug = plug.unwrap_or(ptr::null_mut());
+        // SAFETY: The bio is ours and stays so through the wait; the plug is null or was started by
+        // the caller. The put is of the reference the allocation gave.
+        unsafe {
+            bindings::bio_await(self.raw(), plug.cast::<c_void>(), Some(submit_and_unplug));
+            let status = (*self.raw()).bi_status;
+            bindings::bio_put(self.raw());
+            check(bindings::blk_status_to_errno(status))
+        }
+    }
+}
+
+/// Sends the last request of a chain.
+///
+/// # Safety
+///
+/// `bio` is ready to be submitted and `plug` is null or a plug that this task has started.
+unsafe extern "C" fn submit_and_unplug(bio: *mut bindings::bio, plug: *mut c_void) {
+    // SAFETY: The contract of this function.
+    unsafe {
+        bindings::submit_bio(bio);
+        if !plug.is_null() {
+            bindings::blk_finish_plug(plug.cast());
+        }
+    }
+}
+
+/// The result of a C function as ours.
+fn check(result: c_int) -> Result<(), DeviceError> {
+    match result {
+        0.. => Ok(()),
+        error if error == ENOMEM.to_errno() => Err(DeviceError::NoMemory),
+        _ => Err(DeviceError::Io),
+    }
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The trace events of rext4.
+ *
+ * Units: `lblk` and `pblk` are blocks inside a file and on the disk, `len` and `blocks` count blocks, `pos`, `offset`
+ * and `bytes` count bytes, `ino` is an inode number, `tid` and `transaction` are journal sequence numbers, times are
+ * nanoseconds. Every event begins with `dev`, the device. An event that the C driver or jbd2 has under the same name
+ * has the same field names.
+ *
+ * The table of the same events for Rust is table.rs; the compiler compares the two.
+ */
+
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM rext4
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE rext4
+
+#if !defined(_REXT4_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _REXT4_TRACE_H
+
+#include <linux/kdev_t.h>
+#include <linux/tracepoint.h>
+
+/* A device was mounted. */
+TRACE_EVENT(rext4_mount,
+	TP_PROTO(u32 dev, u32 read_only),
+	TP_ARGS(dev, read_only),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, read_only)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->read_only = read_only;
+	),
+	TP_printk("dev %d,%d read_only %u", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->read_only)
+);
+
+/*
+ * Journal handles.
+ */
+
+DECLARE_EVENT_CLASS(rext4_handle_start_class,
+	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
+	TP_ARGS(dev, tid, type, requested_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tid)
+		__field(u32, type)
+		__field(u32, requested_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tid = tid;
+		__entry->type = type;
+		__entry->requested_blocks = requested_blocks;
+	),
+	TP_printk("dev %d,%d tid %u type %u requested_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type, __entry->requested_blocks)
+);
+
+DEFINE_EVENT(rext4_handle_start_class, rext4_handle_start,
+	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
+	TP_ARGS(dev, tid, type, requested_blocks)
+);
+
+DEFINE_EVENT(rext4_handle_start_class, rext4_handle_restart,
+	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
+	TP_ARGS(dev, tid, type, requested_blocks)
+);
+
+TRACE_EVENT(rext4_handle_extend,
+	TP_PROTO(u32 dev, u32 tid, u32 type, u32 buffer_credits, u32 requested_blocks),
+	TP_ARGS(dev, tid, type, buffer_credits, requested_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tid)
+		__field(u32, type)
+		__field(u32, buffer_credits)
+		__field(u32, requested_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tid = tid;
+		__entry->type = type;
+		__entry->buffer_credits = buffer_credits;
+		__entry->requested_blocks = requested_blocks;
+	),
+	TP_printk("dev %d,%d tid %u type %u buffer_credits %u requested_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type,
+		  __entry->buffer_credits, __entry->requested_blocks)
+);
+
+TRACE_EVENT(rext4_handle_stats,
+	TP_PROTO(u32 dev, u32 tid, u32 type, u64 interval, u32 sync, u32 requested_blocks, u32 dirtied_blocks),
+	TP_ARGS(dev, tid, type, interval, sync, requested_blocks, dirtied_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tid)
+		__field(u32, type)
+		__field(u64, interval)
+		__field(u32, sync)
+		__field(u32, requested_blocks)
+		__field(u32, dirtied_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tid = tid;
+		__entry->type = type;
+		__entry->interval = interval;
+		__entry->sync = sync;
+		__entry->requested_blocks = requested_blocks;
+		__entry->dirtied_blocks = dirtied_blocks;
+	),
+	TP_printk("dev %d,%d tid %u type %u interval %llu sync %u requested_blocks %u dirtied_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type, __entry->interval,
+		  __entry->sync, __entry->requested_blocks, __entry->dirtied_blocks)
+);
+
+/*
+ * The commit thread.
+ */
+
+DECLARE_EVENT_CLASS(rext4_commit,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, sync_commit)
+		__field(u32, transaction)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->sync_commit = sync_commit;
+		__entry->transaction = transaction;
+	),
+	TP_printk("dev %d,%d transaction %u sync %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->transaction, __entry->sync_commit)
+);
+
+DEFINE_EVENT(rext4_commit, rext4_start_commit,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction)
+);
+
+DEFINE_EVENT(rext4_commit, rext4_commit_locking,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction)
+);
+
+DEFINE_EVENT(rext4_commit, rext4_commit_flushing,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction)
+);
+
+DEFINE_EVENT(rext4_commit, rext4_commit_logging,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction)
+);
+
+DEFINE_EVENT(rext4_commit, rext4_drop_transaction,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction),
+	TP_ARGS(dev, sync_commit, transaction)
+);
+
+TRACE_EVENT(rext4_end_commit,
+	TP_PROTO(u32 dev, u32 sync_commit, u32 transaction, u32 head_tid),
+	TP_ARGS(dev, sync_commit, transaction, head_tid),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, sync_commit)
+		__field(u32, transaction)
+		__field(u32, head)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->sync_commit = sync_commit;
+		__entry->transaction = transaction;
+		__entry->head = head_tid;
+	),
+	TP_printk("dev %d,%d transaction %u sync %u head %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->transaction, __entry->sync_commit, __entry->head)
+);
+
+TRACE_EVENT(rext4_run_stats,
+	TP_PROTO(u32 dev, u32 tid, u64 running, u64 locked, u64 flushing, u64 logging, u32 handle_count, u32 blocks,
+		 u32 blocks_logged),
+	TP_ARGS(dev, tid, running, locked, flushing, logging, handle_count, blocks, blocks_logged),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tid)
+		__field(u64, running)
+		__field(u64, locked)
+		__field(u64, flushing)
+		__field(u64, logging)
+		__field(u32, handle_count)
+		__field(u32, blocks)
+		__field(u32, blocks_logged)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tid = tid;
+		__entry->running = running;
+		__entry->locked = locked;
+		__entry->flushing = flushing;
+		__entry->logging = logging;
+		__entry->handle_count = handle_count;
+		__entry->blocks = blocks;
+		__entry->blocks_logged = blocks_logged;
+	),
+	TP_printk("dev %d,%d tid %u running %llu locked %llu flushing %llu logging %llu handle_count %u blocks %u "
+		  "blocks_logged %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->running, __entry->locked,
+		  __entry->flushing, __entry->logging, __entry->handle_count, __entry->blocks, __entry->blocks_logged)
+);
+
+TRACE_EVENT(rext4_checkpoint,
+	TP_PROTO(u32 dev, s32 result),
+	TP_ARGS(dev, result),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(s32, result)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->result = result;
+	),
+	TP_printk("dev %d,%d result %d", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->result)
+);
+
+TRACE_EVENT(rext4_checkpoint_stats,
+	TP_PROTO(u32 dev, u32 tid, u64 chp_time, u32 written, u32 dropped),
+	TP_ARGS(dev, tid, chp_time, written, dropped),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tid)
+		__field(u64, chp_time)
+		__field(u32, written)
+		__field(u32, dropped)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tid = tid;
+		__entry->chp_time = chp_time;
+		__entry->written = written;
+		__entry->dropped = dropped;
+	),
+	TP_printk("dev %d,%d tid %u chp_time %llu written %u dropped %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->chp_time, __entry->written,
+		  __entry->dropped)
+);
+
+TRACE_EVENT(rext4_update_log_tail,
+	TP_PROTO(u32 dev, u32 tail_sequence, u32 first_tid, u32 block_nr, u32 freed),
+	TP_ARGS(dev, tail_sequence, first_tid, block_nr, freed),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, tail_sequence)
+		__field(u32, first_tid)
+		__field(u32, block_nr)
+		__field(u32, freed)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->tail_sequence = tail_sequence;
+		__entry->first_tid = first_tid;
+		__entry->block_nr = block_nr;
+		__entry->freed = freed;
+	),
+	TP_printk("dev %d,%d tail_sequence %u first_tid %u block_nr %u freed %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tail_sequence, __entry->first_tid,
+		  __entry->block_nr, __entry->freed)
+);
+
+TRACE_EVENT(rext4_write_superblock,
+	TP_PROTO(u32 dev, u32 write_flags),
+	TP_ARGS(dev, write_flags),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, write_flags)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->write_flags = write_flags;
+	),
+	TP_printk("dev %d,%d write_flags %#x", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->write_flags)
+);
+
+/*
+ * Metadata blocks in memory.
+ */
+
+DECLARE_EVENT_CLASS(rext4_cache,
+	TP_PROTO(u32 dev, u64 pblk),
+	TP_ARGS(dev, pblk),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, pblk)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->pblk = pblk;
+	),
+	TP_printk("dev %d,%d pblk %llu", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->pblk)
+);
+
+DEFINE_EVENT(rext4_cache, rext4_cache_hit,
+	TP_PROTO(u32 dev, u64 pblk),
+	TP_ARGS(dev, pblk)
+);
+
+DEFINE_EVENT(rext4_cache, rext4_cache_miss,
+	TP_PROTO(u32 dev, u64 pblk),
+	TP_ARGS(dev, pblk)
+);
+
+#endif /* _REXT4_TRACE_H */
+
+#include <trace/define_trace.h>
