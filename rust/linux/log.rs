@@ -35,13 +35,23 @@ pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
     }
     // SAFETY: The format asks for a terminated string and, with `%pA`, for a pointer to formatting
     // arguments: both are given, and outlive the call.
-    unsafe { bindings::_printk(format.as_char_ptr(), device.name().as_char_ptr(), ptr::from_ref(&message).cast::<kernel::ffi::c_void>()) };
+    unsafe {
+        bindings::_printk(
+            format.as_char_ptr(),
+            device.name().as_char_ptr(),
+            ptr::from_ref(&message).cast::<kernel::ffi::c_void>(),
+        )
+    };
 }
 
 /// Stops the machine, as the error policy `panic` asks for.
 pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
     // SAFETY: As for `_printk` above; it does not return.
     unsafe {
-        bindings::panic(c"rext4 (%s): %pA".as_char_ptr(), device.name().as_char_ptr(), ptr::from_ref(&message).cast::<kernel::ffi::c_void>())
+        bindings::panic(
+            c"rext4 (%s): %pA".as_char_ptr(),
+            device.name().as_char_ptr(),
+            ptr::from_ref(&message).cast::<kernel::ffi::c_void>(),
+        )
     }
 }

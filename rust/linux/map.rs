@@ -6,12 +6,12 @@
 
 use super::alloc::{AllocError, Arc, GFP};
 use super::bindings;
-use kernel::ffi::{c_ulong, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr;
 use kernel::alloc::KBox;
+use kernel::ffi::{c_ulong, c_void};
 use kernel::rbtree::{self, Cursor, RBTreeNode, RBTreeNodeReservation};
 use kernel::types::{ForeignOwnable, Opaque};
 
@@ -50,12 +50,16 @@ impl<K: Ord, V> RBTree<K, V> {
 
     /// Memory for a later [`Self::insert_spare`]. Sleeps.
     pub fn spare() -> Result<Spare<K, V>, AllocError> {
-        RBTreeNodeReservation::new(GFP).map(Spare).map_err(|_| AllocError)
+        RBTreeNodeReservation::new(GFP)
+            .map(Spare)
+            .map_err(|_| AllocError)
     }
 
     /// As [`Self::insert`], with memory allocated before; allowed under a spinlock.
     pub fn insert_spare(&mut self, spare: Spare<K, V>, key: K, value: V) -> Option<V> {
-        self.0.insert(spare.0.into_node(key, value)).map(|old| old.to_key_value().1)
+        self.0
+            .insert(spare.0.into_node(key, value))
+            .map(|old| old.to_key_value().1)
     }
 
     /// The value at `key`.
@@ -197,14 +201,27 @@ impl<T> Index<T> {
 
     /// Puts `value` at `key` unless something is there; returns what is there afterwards, which
     /// `touch` has seen under the index's lock. Sleeps.
-    pub fn insert_or_get(&self, key: u64, value: Arc<T>, touch: impl FnOnce(&T)) -> Result<Arc<T>, AllocError> {
+    pub fn insert_or_get(
+        &self,
+        key: u64,
+        value: Arc<T>,
+        touch: impl FnOnce(&T),
+    ) -> Result<Arc<T>, AllocError> {
         let new = value.into_foreign();
         let array = self.lock();
         // The lock may be let go for an allocation, but not between the comparison and the return.
         //
         // SAFETY: Initialised, lock held; `new` is aligned as an entry must be, being a reference to
         // the insides of an `Arc`, which begin with its counter.
-        let old = unsafe { bindings::__xa_cmpxchg(self.raw(), key as c_ulong, ptr::null_mut(), new.cast(), bindings::GFP_KERNEL) };
+        let old = unsafe {
+            bindings::__xa_cmpxchg(
+                self.raw(),
+                key as c_ulong,
+                ptr::null_mut(),
+                new.cast(),
+                bindings::GFP_KERNEL,
+            )
+        };
         // SAFETY: No preconditions.
         if unsafe { bindings::xa_is_err(old) } {
             drop(array);
@@ -247,7 +264,8 @@ impl<T> Index<T> {
     pub fn next_key(&self, key: u64) -> Option<u64> {
         let mut at = key as c_ulong;
         // SAFETY: Initialised; the function protects its walk itself.
-        let entry = unsafe { bindings::xa_find(self.raw(), &mut at, c_ulong::MAX, bindings::XA_PRESENT) };
+        let entry =
+            unsafe { bindings::xa_find(self.raw(), &mut at, c_ulong::MAX, bindings::XA_PRESENT) };
         (!entry.is_null()).then_some(at as u64)
     }
 }

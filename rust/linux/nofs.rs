@@ -21,7 +21,10 @@ impl NofsScope {
     pub fn enter() -> Self {
         // SAFETY: It changes the current task's own flags.
         let before = unsafe { bindings::memalloc_nofs_save() };
-        Self { before, _task: NotThreadSafe }
+        Self {
+            before,
+            _task: NotThreadSafe,
+        }
     }
 }
 

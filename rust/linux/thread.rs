@@ -8,12 +8,12 @@ use super::alloc::{AllocError, GFP};
 use super::bindings;
 use super::nofs::NofsScope;
 use core::ffi::CStr;
-use kernel::str::CStrExt as _;
-use kernel::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
 use kernel::alloc::{KBox, KVec};
 use kernel::error::from_err_ptr;
+use kernel::ffi::{c_int, c_void};
+use kernel::str::CStrExt as _;
 use kernel::types::Opaque;
 
 /// A running thread. Dropping it waits for its end, as [`Self::join`] does.
@@ -46,7 +46,13 @@ impl Thread {
         let ended = KBox::new(Opaque::<bindings::completion>::uninit(), GFP)?;
         // SAFETY: It is on the heap, where it stays.
         unsafe { bindings::init_completion(ended.get()) };
-        let start = KBox::into_raw(KBox::new(Start { run, ended: ended.get() }, GFP)?);
+        let start = KBox::into_raw(KBox::new(
+            Start {
+                run,
+                ended: ended.get(),
+            },
+            GFP,
+        )?);
         // SAFETY: The format asks for one terminated string. `begin::<F>` takes the `Start<F>`.
         let task = unsafe {
             bindings::kthread_create_on_node(

@@ -31,7 +31,13 @@ unsafe impl Sync for Block {}
 
 impl Block {
     fn from_bytes(bytes: KVec<u8>) -> Result<Self, AllocError> {
-        let inner = KBox::new(Inner { references: AtomicUsize::new(1), bytes }, GFP)?;
+        let inner = KBox::new(
+            Inner {
+                references: AtomicUsize::new(1),
+                bytes,
+            },
+            GFP,
+        )?;
         // INVARIANT: The box is leaked, with one reference.
         Ok(Self(NonNull::from(KBox::leak(inner))))
     }

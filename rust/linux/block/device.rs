@@ -9,12 +9,12 @@ use super::buffer::Block;
 use crate::linux::alloc::{AllocError, Vec, GFP};
 use crate::linux::bindings;
 use core::ffi::CStr;
-use kernel::ffi::{c_int, c_uint, c_void};
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::error::code::{ENOMEM, EOPNOTSUPP};
+use kernel::ffi::{c_int, c_uint, c_void};
 
 /// The unit of the block layer, in bytes.
 const SECTOR: u64 = 512;
@@ -97,7 +97,10 @@ impl<'a> Iterator for Run<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let first = self.blocks.first()?.0;
         let most = self.blocks.iter().take(bindings::BIO_MAX_VECS as usize);
-        let len = most.zip(first..).take_while(|((block, _), expected)| block == expected).count();
+        let len = most
+            .zip(first..)
+            .take_while(|((block, _), expected)| block == expected)
+            .count();
         let (run, rest) = self.blocks.split_at_checked(len)?;
         self.blocks = rest;
         Some(run)
@@ -118,7 +121,11 @@ impl Device {
         // INVARIANT: The caller's promise.
         // SAFETY: An open device is not null.
         let bdev = unsafe { NonNull::new_unchecked(bdev) };
-        Self { bdev, block_size: AtomicU32::new(1024), name }
+        Self {
+            bdev,
+            block_size: AtomicU32::new(1024),
+            name,
+        }
     }
 
     fn raw(&self) -> *mut bindings::block_device {
@@ -194,7 +201,9 @@ impl Device {
     /// Fills a block that nobody else has from `sector` on.
     fn transfer(&self, sector: u64, into: &mut Block) -> Result<(), DeviceError> {
         let bytes = into.get_mut().ok_or(DeviceError::Io)?;
-        let end = sector.checked_mul(SECTOR).and_then(|start| start.checked_add(bytes.len() as u64));
+        let end = sector
+            .checked_mul(SECTOR)
+            .and_then(|start| start.checked_add(bytes.len() as u64));
         if end.is_none_or(|end| end > self.size_bytes()) {
             return Err(DeviceError::Io);
         }
@@ -213,7 +222,12 @@ impl Device {
 
     /// Reads `count` neighbours with large requests and hands each to `each`, in order, once all are
     /// there.
-    pub fn read_blocks(&self, first: u64, count: u32, mut each: impl FnMut(u64, Block)) -> Result<(), DeviceError> {
+    pub fn read_blocks(
+        &self,
+        first: u64,
+        count: u32,
+        mut each: impl FnMut(u64, Block),
+    ) -> Result<(), DeviceError> {
         let (mut at, mut rest) = (first, count);
         while rest > 0 {
             let now = rest.min(bindings::BIO_MAX_VECS);
@@ -228,7 +242,13 @@ impl Device {
                 let bytes = block.get_mut().ok_or(DeviceError::Io)?;
                 // SAFETY: The bytes are `kmalloc`ed and have no other owner; `blocks` outlives the
                 // wait below. The bio was made for as many pieces.
-                unsafe { bindings::bio_add_virt_nofail(bio.raw(), bytes.as_mut_ptr().cast(), bytes.len() as c_uint) };
+                unsafe {
+                    bindings::bio_add_virt_nofail(
+                        bio.raw(),
+                        bytes.as_mut_ptr().cast(),
+                        bytes.len() as c_uint,
+                    )
+                };
             }
             bio.submit_and_wait(None)?;
             for (n, block) in (at..).zip(blocks) {
@@ -242,12 +262,18 @@ impl Device {
 
     /// Writes all blocks and waits for them. Neighbours in the list that are neighbours on the device
     /// go in one request, so the caller sorts.
-    pub fn write_blocks(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
+    pub fn write_blocks(
+        &self,
+        blocks: &[(u64, Block)],
+        class: WriteClass,
+    ) -> Result<(), DeviceError> {
         if blocks.is_empty() {
             return Ok(());
         }
         // All are checked before the first is sent.
-        blocks.iter().try_for_each(|(block, contents)| self.check_block(*block, contents))?;
+        blocks
+            .iter()
+            .try_for_each(|(block, contents)| self.check_block(*block, contents))?;
         self.write_checked(blocks, class)
     }
 
@@ -265,13 +291,18 @@ impl Device {
         // least one run is sent, so it does.
         unsafe { bindings::blk_start_plug(plug.as_mut_ptr()) };
         for run in (Run { blocks }) {
-            let sector = run.first().map_or(0, |(block, _)| *block) * (u64::from(self.block_size()) / SECTOR);
+            let sector = run.first().map_or(0, |(block, _)| *block)
+                * (u64::from(self.block_size()) / SECTOR);
             let bio = Bio::new(self, sector, run.len() as u32, class.flags());
             for (_, contents) in run {
                 // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below, as do the
                 // references to them, which keep everybody from writing. The bio has room.
                 unsafe {
-                    bindings::bio_add_virt_nofail(bio.raw(), contents.as_ptr().cast_mut().cast(), contents.len() as c_uint)
+                    bindings::bio_add_virt_nofail(
+                        bio.raw(),
+                        contents.as_ptr().cast_mut().cast(),
+                        contents.len() as c_uint,
+                    )
                 };
             }
             chain = Some(bio.after(chain));
@@ -281,12 +312,32 @@ impl Device {
 
     /// Writes one block so that it and, with `barrier`, all that was written before are durable when
     /// it returns, the former never without the latter.
-    pub fn write_durable(&self, block: u64, contents: &Block, barrier: bool) -> Result<(), DeviceError> {
+    pub fn write_durable(
+        &self,
+        block: u64,
+        contents: &Block,
+        barrier: bool,
+    ) -> Result<(), DeviceError> {
         self.check_block(block, contents)?;
-        let durable = if barrier { bindings::REQ_PREFLUSH | bindings::REQ_FUA } else { 0 };
-        let bio = Bio::new(self, self.sector(block, 1)?, 1, WriteClass::Journal.flags() | durable);
+        let durable = if barrier {
+            bindings::REQ_PREFLUSH | bindings::REQ_FUA
+        } else {
+            0
+        };
+        let bio = Bio::new(
+            self,
+            self.sector(block, 1)?,
+            1,
+            WriteClass::Journal.flags() | durable,
+        );
         // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below.
-        unsafe { bindings::bio_add_virt_nofail(bio.raw(), contents.as_ptr().cast_mut().cast(), contents.len() as c_uint) };
+        unsafe {
+            bindings::bio_add_virt_nofail(
+                bio.raw(),
+                contents.as_ptr().cast_mut().cast(),
+                contents.len() as c_uint,
+            )
+        };
         bio.submit_and_wait(None)
     }
 
@@ -302,7 +353,9 @@ impl Device {
         let sector = self.sector(first, len)?;
         let sectors = len * (u64::from(self.block_size()) / SECTOR);
         // SAFETY: Open: the type invariant; the range lies inside the device.
-        let result = unsafe { bindings::blkdev_issue_discard(self.raw(), sector, sectors, bindings::GFP_KERNEL) };
+        let result = unsafe {
+            bindings::blkdev_issue_discard(self.raw(), sector, sectors, bindings::GFP_KERNEL)
+        };
         if result == EOPNOTSUPP.to_errno() {
             return Ok(());
         }

@@ -7,10 +7,10 @@
 use super::{LockClass, MutexGuard};
 use crate::linux::alloc::{AllocError, GFP};
 use crate::linux::bindings;
-use kernel::ffi::{c_int, c_long, c_uint};
 use core::fmt;
 use core::ptr;
 use kernel::alloc::KBox;
+use kernel::ffi::{c_int, c_long, c_uint};
 use kernel::time::msecs_to_jiffies;
 use kernel::types::Opaque;
 
@@ -47,7 +47,11 @@ impl Condvar {
     /// As [`Self::wait`], for at most `milliseconds`; it counts as idling.
     pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
         let jiffies = msecs_to_jiffies(u32::try_from(milliseconds).unwrap_or(u32::MAX));
-        self.sleep(guard, bindings::TASK_IDLE, c_long::try_from(jiffies).unwrap_or(c_long::MAX));
+        self.sleep(
+            guard,
+            bindings::TASK_IDLE,
+            c_long::try_from(jiffies).unwrap_or(c_long::MAX),
+        );
     }
 
     fn sleep<T>(&self, guard: &mut MutexGuard<'_, T>, state: c_uint, jiffies: c_long) {

@@ -14,9 +14,9 @@ pub use spinlock::{SpinLock, SpinLockGuard};
 
 use super::bindings;
 use core::ffi::CStr;
-use kernel::str::CStrExt as _;
-use kernel::ffi::c_char;
 use core::fmt;
+use kernel::ffi::c_char;
+use kernel::str::CStrExt as _;
 use kernel::types::Opaque;
 
 /// What lockdep knows a class of locks by: an address that stays. Nothing but its address is used
@@ -29,7 +29,10 @@ unsafe impl Sync for ClassKey {}
 
 impl ClassKey {
     /// A key for a `static`.
-    #[expect(clippy::new_without_default, reason = "a key that is not a static makes no sense")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a key that is not a static makes no sense"
+    )]
     pub const fn new() -> Self {
         Self(Opaque::zeroed())
     }
@@ -67,10 +70,11 @@ impl fmt::Debug for LockClass {
 macro_rules! lock_class {
     ($name:literal) => {{
         static KEY: $crate::linux::sync::ClassKey = $crate::linux::sync::ClassKey::new();
-        const NAME: &::core::ffi::CStr = match ::core::ffi::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
-            Ok(name) => name,
-            Err(_) => c"?",
-        };
+        const NAME: &::core::ffi::CStr =
+            match ::core::ffi::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => c"?",
+            };
         $crate::linux::sync::LockClass::new(NAME, &KEY)
     }};
 }

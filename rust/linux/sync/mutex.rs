@@ -35,7 +35,13 @@ unsafe impl<T: Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// An unlocked lock around `value`.
     pub fn new(value: T, class: LockClass) -> Result<Self, AllocError> {
-        let inner = KBox::new(Inner { lock: Opaque::uninit(), value: UnsafeCell::new(value) }, GFP)?;
+        let inner = KBox::new(
+            Inner {
+                lock: Opaque::uninit(),
+                value: UnsafeCell::new(value),
+            },
+            GFP,
+        )?;
         // SAFETY: The lock is in its final place; name and key are static.
         unsafe { bindings::__mutex_init(inner.lock.get(), class.name(), class.key()) };
         // INVARIANT: It was just initialised.
@@ -47,7 +53,10 @@ impl<T> Mutex<T> {
         // SAFETY: Initialised: the type invariant.
         unsafe { bindings::mutex_lock(self.raw()) };
         // INVARIANT: It was just taken.
-        MutexGuard { mutex: self, _task: NotThreadSafe }
+        MutexGuard {
+            mutex: self,
+            _task: NotThreadSafe,
+        }
     }
 
     fn raw(&self) -> *mut bindings::mutex {

@@ -36,7 +36,13 @@ unsafe impl<T: Send> Sync for SpinLock<T> {}
 impl<T> SpinLock<T> {
     /// An unlocked lock around `value`.
     pub fn new(value: T, class: LockClass) -> Result<Self, AllocError> {
-        let inner = KBox::new(Inner { lock: Opaque::uninit(), value: UnsafeCell::new(value) }, GFP)?;
+        let inner = KBox::new(
+            Inner {
+                lock: Opaque::uninit(),
+                value: UnsafeCell::new(value),
+            },
+            GFP,
+        )?;
         // SAFETY: The lock is in its final place; name and key are static.
         unsafe { bindings::__spin_lock_init(inner.lock.get(), class.name(), class.key()) };
         // INVARIANT: It was just initialised.
@@ -48,7 +54,10 @@ impl<T> SpinLock<T> {
         // SAFETY: Initialised: the type invariant.
         unsafe { bindings::spin_lock(self.0.lock.get()) };
         // INVARIANT: It was just taken.
-        SpinLockGuard { lock: self, _task: NotThreadSafe }
+        SpinLockGuard {
+            lock: self,
+            _task: NotThreadSafe,
+        }
     }
 }
 
