@@ -12,6 +12,8 @@ pub mod alloc;
 pub mod block;
 pub mod clock;
 pub mod crc;
+pub mod fs;
+pub mod iomap;
 pub mod log;
 pub mod map;
 pub mod nofs;

@@ -28,6 +28,8 @@
 #include <linux/iomap.h>
 #include <linux/iversion.h>
 #include <linux/kthread.h>
+#include <linux/list_sort.h>
+#include <linux/llist.h>
 #include <linux/magic.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
@@ -74,6 +76,10 @@ const fop_flags_t RUST_CONST_HELPER_FOP_BUFFER_RASYNC = FOP_BUFFER_RASYNC;
 const fop_flags_t RUST_CONST_HELPER_FOP_BUFFER_WASYNC = FOP_BUFFER_WASYNC;
 const fop_flags_t RUST_CONST_HELPER_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
 const fop_flags_t RUST_CONST_HELPER_FOP_MMAP_SYNC = FOP_MMAP_SYNC;
+const int RUST_CONST_HELPER_IOCB_APPEND = (__force int)IOCB_APPEND;
+const int RUST_CONST_HELPER_IOCB_ATOMIC = (__force int)IOCB_ATOMIC;
+const int RUST_CONST_HELPER_IOCB_DSYNC = (__force int)IOCB_DSYNC;
+const int RUST_CONST_HELPER_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 const fmode_t RUST_CONST_HELPER_FMODE_READ = FMODE_READ;
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
 const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
