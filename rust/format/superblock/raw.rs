@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The 1024 bytes of a superblock: reading them one by one, and editing them in place.
+
+use super::{bad, state, ErrorPolicy, JournalPlace, LEN};
+use crate::format::{
+    fault::{Fault, Record, SuperblockFault as S},
+    features::{Compat, Incompat, RoCompat},
+    geometry::Geometry,
+    hash::{HashVersion, Signedness},
+    units::{DiskBlock, Ino},
+};
+use zerocopy::{
+    little_endian::{U16, U32, U64},
+    FromBytes, IntoBytes,
+};
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The superblock as it is on the disk. Field names are those of `struct ext4_super_block`.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+#[expect(
+    missing_docs,
+    reason = "each name is documented in the format's own text"
+)]
+pub struct RawSuperblock {
+    pub inodes_count: U32,
+    pub blocks_count_lo: U32,
+    pub r_blocks_count_lo: U32,
+    pub free_blocks_count_lo: U32,
+    pub free_inodes_count: U32,
+    pub first_data_block: U32,
+    pub log_block_size: U32,
+    pub log_cluster_size: U32,
+    pub blocks_per_group: U32,
+    pub clusters_per_group: U32,
+    pub inodes_per_group: U32,
+    pub mtime: U32,
+    pub wtime: U32,
+    pub mnt_count: U16,
+    pub max_mnt_count: U16,
+    pub magic: U16,
+    pub state: U16,
+    pub errors: U16,
+    pub minor_rev_level: U16,
+    pub lastcheck: U32,
+    pub checkinterval: U32,
+    pub creator_os: U32,
+    pub rev_level: U32,
+    pub def_resuid: U16,
+    pub def_resgid: U16,
+    pub first_ino: U32,
+    pub inode_size: U16,
+    pub block_group_nr: U16,
+    pub feature_compat: U32,
+    pub feature_incompat: U32,
+    pub feature_ro_compat: U32,
+    pub uuid: [u8; 16],
+    pub volume_name: [u8; 16],
+    pub last_mounted: [u8; 64],
+    pub algorithm_usage_bitmap: U32,
+    pub prealloc_blocks: u8,
+    pub prealloc_dir_blocks: u8,
+    pub reserved_gdt_blocks: U16,
+    pub journal_uuid: [u8; 16],
+    pub journal_inum: U32,
+    pub journal_dev: U32,
+    pub last_orphan: U32,
+    pub hash_seed: [U32; 4],
+    pub def_hash_version: u8,
+    pub jnl_backup_type: u8,
+    pub desc_size: U16,
+    pub default_mount_opts: U32,
+    pub first_meta_bg: U32,
+    pub mkfs_time: U32,
+    pub jnl_blocks: [U32; 17],
+    pub blocks_count_hi: U32,
+    pub r_blocks_count_hi: U32,
+    pub free_blocks_count_hi: U32,
+    pub min_extra_isize: U16,
+    pub want_extra_isize: U16,
+    pub flags: U32,
+    pub raid_stride: U16,
+    pub mmp_update_interval: U16,
+    pub mmp_block: U64,
+    pub raid_stripe_width: U32,
+    pub log_groups_per_flex: u8,
+    pub checksum_type: u8,
+    pub encryption_level: u8,
+    pub reserved_pad: u8,
+    pub kbytes_written: U64,
+    pub snapshot_inum: U32,
+    pub snapshot_id: U32,
+    pub snapshot_r_blocks_count: U64,
+    pub snapshot_list: U32,
+    pub error_count: U32,
+    pub first_error_time: U32,
+    pub first_error_ino: U32,
+    pub first_error_block: U64,
+    pub first_error_func: [u8; 32],
+    pub first_error_line: U32,
+    pub last_error_time: U32,
+    pub last_error_ino: U32,
+    pub last_error_line: U32,
+    pub last_error_block: U64,
+    pub last_error_func: [u8; 32],
+    pub mount_opts: [u8; 64],
+    pub usr_quota_inum: U32,
+    pub grp_quota_inum: U32,
+    pub overhead_blocks: U32,
+    pub backup_bgs: [U32; 2],
+    pub encrypt_algos: [u8; 4],
+    pub encrypt_pw_salt: [u8; 16],
+    pub lpf_ino: U32,
+    pub prj_quota_inum: U32,
+    pub checksum_seed: U32,
+    pub wtime_hi: u8,
+    pub mtime_hi: u8,
+    pub mkfs_time_hi: u8,
+    pub lastcheck_hi: u8,
+    pub first_error_time_hi: u8,
+    pub last_error_time_hi: u8,
+    pub first_error_errcode: u8,
+    pub last_error_errcode: u8,
+    pub encoding: U16,
+    pub encoding_flags: U16,
+    pub orphan_file_inum: U32,
+    pub def_resuid_hi: U16,
+    pub def_resgid_hi: U16,
+    pub reserved: [U32; 93],
+    pub checksum: U32,
+}
+
+const _: () = assert!(size_of::<RawSuperblock>() == LEN);
+const _: () = assert!(core::mem::offset_of!(RawSuperblock, journal_uuid) == 0xd0);
+const _: () = assert!(core::mem::offset_of!(RawSuperblock, mount_opts) == 0x200);
+const _: () = assert!(core::mem::offset_of!(RawSuperblock, orphan_file_inum) == 0x280);
+
+impl RawSuperblock {
+    /// The superblock at the start of `bytes`.
+    pub fn view(bytes: &[u8]) -> Result<&Self, Fault> {
+        match Self::ref_from_prefix(bytes) {
+            Ok((raw, _)) => Ok(raw),
+            Err(_) => Err(Fault::short(Record::Superblock, LEN, bytes.len())),
+        }
+    }
+
+    /// The superblock at the start of `bytes`, to be edited. Seal it with
+    /// [`Checksums::seal_superblock`] before it is written.
+    pub fn view_mut(bytes: &mut [u8]) -> Result<&mut Self, Fault> {
+        let have = bytes.len();
+        match Self::mut_from_prefix(bytes) {
+            Ok((raw, _)) => Ok(raw),
+            Err(_) => Err(Fault::short(Record::Superblock, LEN, have)),
+        }
+    }
+
+    /// Its 1024 bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    /// The three feature sets.
+    pub fn features(&self) -> (Compat, Incompat, RoCompat) {
+        (
+            Compat(self.feature_compat.get()),
+            Incompat(self.feature_incompat.get()),
+            RoCompat(self.feature_ro_compat.get()),
+        )
+    }
+
+    pub(super) fn check_features(&self) -> Result<(), Fault> {
+        let encrypts = self.features().1.has(Incompat::ENCRYPT);
+        if encrypts && self.encryption_level != 0 {
+            return Err(bad(S::EncryptionLevel, u64::from(self.encryption_level), 0));
+        }
+        Ok(())
+    }
+
+    pub(super) fn error_policy(&self) -> Option<ErrorPolicy> {
+        match self.errors.get() {
+            1 => Some(ErrorPolicy::Continue),
+            2 => Some(ErrorPolicy::RemountReadOnly),
+            3 => Some(ErrorPolicy::Panic),
+            _ => None,
+        }
+    }
+
+    pub(super) fn journal_place(&self, geometry: &Geometry) -> Result<JournalPlace, Fault> {
+        let (ino, dev) = (self.journal_inum.get(), self.journal_dev.get());
+        if !self.features().0.has(Compat::HAS_JOURNAL) {
+            return Ok(JournalPlace::None);
+        }
+        match (ino, dev) {
+            (0, dev) if dev != 0 => Ok(JournalPlace::Device(dev)),
+            (ino, 0) if ino != 0 && ino != 2 && ino <= geometry.inode_count() => {
+                Ok(JournalPlace::Inode(Ino(ino)))
+            }
+            (ino, 0) => Err(bad(S::JournalInode, u64::from(ino), 0)),
+            (ino, dev) => Err(bad(S::TwoJournals, u64::from(ino), u64::from(dev))),
+        }
+    }
+
+    pub(super) fn orphan_file_place(&self, geometry: &Geometry) -> Result<Option<Ino>, Fault> {
+        if !self.features().0.has(Compat::ORPHAN_FILE) {
+            return Ok(None);
+        }
+        let ino = self.orphan_file_inum.get();
+        if ino < 3 || ino > geometry.inode_count() {
+            return Err(bad(S::OrphanFileInode, u64::from(ino), 0));
+        }
+        Ok(Some(Ino(ino)))
+    }
+
+    pub(super) fn hash_version(&self) -> Result<HashVersion, Fault> {
+        HashVersion::from_default(self.def_hash_version).ok_or(bad(
+            S::HashVersion,
+            u64::from(self.def_hash_version),
+            0,
+        ))
+    }
+
+    pub(super) fn hash_signedness(&self) -> Option<Signedness> {
+        match self.flags.get() & 3 {
+            0 => None,
+            2 => Some(Signedness::Unsigned),
+            _ => Some(Signedness::Signed),
+        }
+    }
+
+    /// Writes down how characters in hashes are read, once it is decided.
+    pub fn set_hash_signedness(&mut self, signedness: Signedness) {
+        let bit = match signedness {
+            Signedness::Signed => 1,
+            Signedness::Unsigned => 2,
+        };
+        self.flags.set(self.flags.get() & !3 | bit);
+    }
+
+    fn has_64bit(&self) -> bool {
+        self.features().1.has(Incompat::BITS64)
+    }
+
+    fn joined(&self, high: U32, low: U32) -> u64 {
+        let high = if self.has_64bit() { high.get() } else { 0 };
+        u64::from(high) << 32 | u64::from(low.get())
+    }
+
+    /// Number of blocks of the file system.
+    pub fn block_count(&self) -> u64 {
+        self.joined(self.blocks_count_hi, self.blocks_count_lo)
+    }
+
+    /// Number of blocks only the reserved user may take.
+    pub fn reserved_blocks(&self) -> u64 {
+        self.joined(self.r_blocks_count_hi, self.r_blocks_count_lo)
+    }
+
+    /// Number of free blocks (clusters, with bigalloc), as of the last time it was written.
+    pub fn free_blocks(&self) -> u64 {
+        self.joined(self.free_blocks_count_hi, self.free_blocks_count_lo)
+    }
+
+    /// Sets the number of free blocks.
+    pub fn set_free_blocks(&mut self, count: u64) {
+        self.free_blocks_count_lo.set(count as u32);
+        self.free_blocks_count_hi.set((count >> 32) as u32);
+    }
+
+    /// Sets the number of free inodes.
+    pub fn set_free_inodes(&mut self, count: u32) {
+        self.free_inodes_count.set(count);
+    }
+
+    /// Sets or clears incompatible features.
+    pub fn set_incompat(&mut self, bits: Incompat, on: bool) {
+        let (_, now, _) = self.features();
+        let now = if on {
+            now.with(bits)
+        } else {
+            now.without(bits)
+        };
+        self.feature_incompat.set(now.0);
+    }
+
+    /// Sets or clears read-only compatible features.
+    pub fn set_ro_compat(&mut self, bits: RoCompat, on: bool) {
+        let (_, _, now) = self.features();
+        let now = if on {
+            now.with(bits)
+        } else {
+            now.without(bits)
+        };
+        self.feature_ro_compat.set(now.0);
+    }
+
+    /// Sets or clears compatible features.
+    pub fn set_compat(&mut self, bits: Compat, on: bool) {
+        let (now, _, _) = self.features();
+        let now = if on {
+            now.with(bits)
+        } else {
+            now.without(bits)
+        };
+        self.feature_compat.set(now.0);
+    }
+
+    /// Sets the bits of `s_state`, see [`state`].
+    pub fn set_state(&mut self, bits: u16) {
+        self.state.set(bits);
+    }
+
+    /// Sets the head of the list of orphans.
+    pub fn set_last_orphan(&mut self, head: Option<Ino>) {
+        self.last_orphan.set(head.map_or(0, Ino::get));
+    }
+
+    /// Sets the time of the last write, in seconds since 1970.
+    pub fn set_write_time(&mut self, seconds: u64) {
+        (self.wtime, self.wtime_hi) = split_time(seconds);
+    }
+
+    /// Notes a mount: its time in seconds since 1970, and one more in the count.
+    pub fn note_mount(&mut self, seconds: u64) {
+        (self.mtime, self.mtime_hi) = split_time(seconds);
+        self.mnt_count.set(self.mnt_count.get().wrapping_add(1));
+    }
+
+    /// Sets the KiB written over the file system's life.
+    pub fn set_kbytes_written(&mut self, kib: u64) {
+        self.kbytes_written.set(kib);
+    }
+
+    /// Sets where the file system was last mounted (cut to 64 bytes).
+    pub fn set_last_mounted(&mut self, path: &[u8]) {
+        fill(&mut self.last_mounted, path);
+    }
+
+    /// Notes an error in the fields of the last one, and of the first one when there was none;
+    /// counts it, and marks the state.
+    pub fn note_error(&mut self, error: &ErrorNote<'_>) {
+        let (time, time_hi) = split_time(error.seconds);
+        if self.first_error_time.get() == 0 && self.first_error_time_hi == 0 {
+            (self.first_error_time, self.first_error_time_hi) = (time, time_hi);
+            self.first_error_ino.set(error.ino.map_or(0, Ino::get));
+            self.first_error_block
+                .set(error.block.map_or(0, DiskBlock::get));
+            self.first_error_line.set(error.line);
+            self.first_error_errcode = error.code;
+            fill(&mut self.first_error_func, error.function.as_bytes());
+        }
+        (self.last_error_time, self.last_error_time_hi) = (time, time_hi);
+        self.last_error_ino.set(error.ino.map_or(0, Ino::get));
+        self.last_error_block
+            .set(error.block.map_or(0, DiskBlock::get));
+        self.last_error_line.set(error.line);
+        self.last_error_errcode = error.code;
+        fill(&mut self.last_error_func, error.function.as_bytes());
+        self.error_count
+            .set(self.error_count.get().saturating_add(1));
+        self.state.set(self.state.get() | state::ERROR);
+    }
+
+    /// Takes over the error fields (count, first, last) of `other`: they are not to be lost when
+    /// a replay of the journal brings back an older superblock.
+    pub fn keep_errors_of(&mut self, other: &Self) {
+        self.error_count = other.error_count;
+        self.first_error_time = other.first_error_time;
+        self.first_error_time_hi = other.first_error_time_hi;
+        self.first_error_ino = other.first_error_ino;
+        self.first_error_block = other.first_error_block;
+        self.first_error_func = other.first_error_func;
+        self.first_error_line = other.first_error_line;
+        self.first_error_errcode = other.first_error_errcode;
+        self.last_error_time = other.last_error_time;
+        self.last_error_time_hi = other.last_error_time_hi;
+        self.last_error_ino = other.last_error_ino;
+        self.last_error_block = other.last_error_block;
+        self.last_error_func = other.last_error_func;
+        self.last_error_line = other.last_error_line;
+        self.last_error_errcode = other.last_error_errcode;
+    }
+}
+
+/// One error, as the superblock remembers it.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorNote<'a> {
+    /// Seconds since 1970.
+    pub seconds: u64,
+    /// The inode it was about.
+    pub ino: Option<Ino>,
+    /// The block it was about.
+    pub block: Option<DiskBlock>,
+    /// The function that found it (cut to 32 bytes).
+    pub function: &'a str,
+    /// The source line.
+    pub line: u32,
+    /// The format's own code of the error, see `EXT4_ERR_*`.
+    pub code: u8,
+}
+
+/// A time of 40 bits, as the superblock stores it.
+fn split_time(seconds: u64) -> (U32, u8) {
+    (U32::new(seconds as u32), (seconds >> 32) as u8)
+}
+
+/// Copies what fits and pads with zeros.
+fn fill(field: &mut [u8], text: &[u8]) {
+    field.fill(0);
+    for (to, from) in field.iter_mut().zip(text) {
+        *to = *from;
+    }
+}
