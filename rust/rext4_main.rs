@@ -8,6 +8,8 @@
 
 use kernel::prelude::*;
 
+mod core;
+mod format;
 #[allow(unsafe_code)]
 mod linux;
 #[path = "trace/table.rs"]

@@ -6,6 +6,7 @@
 
 use super::alloc::{AllocError, GFP};
 use super::bindings;
+use super::block::device::Device;
 use super::nofs::NofsScope;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -36,12 +37,16 @@ struct Start<F> {
 }
 
 impl Thread {
-    /// Starts `run` on a new thread called `name` (the first fifteen bytes show everywhere).
-    pub fn spawn<F: FnOnce() + Send + 'static>(name: &str, run: F) -> Result<Self, AllocError> {
-        let mut terminated = KVec::with_capacity(name.len() + 1, GFP)?;
-        terminated.extend_from_slice(name.as_bytes(), GFP)?;
-        terminated.push(0, GFP)?;
-        let name = CStr::from_bytes_until_nul(&terminated).map_err(|_| AllocError)?;
+    /// Starts `run` on a new thread called `name/device` (the first fifteen bytes show everywhere).
+    pub fn spawn<F: FnOnce() + Send + 'static>(
+        name: &str,
+        device: &Device,
+        run: F,
+    ) -> Result<Self, AllocError> {
+        let mut role = KVec::with_capacity(name.len() + 1, GFP)?;
+        role.extend_from_slice(name.as_bytes(), GFP)?;
+        role.push(0, GFP)?;
+        let role = CStr::from_bytes_until_nul(&role).map_err(|_| AllocError)?;
 
         let ended = KBox::new(Opaque::<bindings::completion>::uninit(), GFP)?;
         // SAFETY: It is on the heap, where it stays.
@@ -53,14 +58,15 @@ impl Thread {
             },
             GFP,
         )?);
-        // SAFETY: The format asks for one terminated string. `begin::<F>` takes the `Start<F>`.
+        // SAFETY: The format asks for two terminated strings. `begin::<F>` takes the `Start<F>`.
         let task = unsafe {
             bindings::kthread_create_on_node(
                 Some(begin::<F>),
                 start.cast::<c_void>(),
                 bindings::NUMA_NO_NODE,
-                c"%s".as_char_ptr(),
-                name.as_char_ptr(),
+                c"%s/%s".as_char_ptr(),
+                role.as_char_ptr(),
+                device.name().as_char_ptr(),
             )
         };
         match from_err_ptr(task) {
