@@ -2,8 +2,9 @@
 
 //! One function for every trace event, in the file system's own types.
 
+use super::journal::Run;
 use super::platform::{trace, Device};
-use crate::format::units::{DiskBlock, LogBlock, Tid};
+use crate::format::units::{DiskBlock, FileBlock, Group, Ino, LogBlock, Tid};
 
 /// A metadata block was found in memory.
 pub fn cache_hit(device: &Device, block: DiskBlock) {
@@ -111,4 +112,64 @@ pub fn update_log_tail(device: &Device, tid: Tid, start: LogBlock, freed: u32) {
 /// The journal superblock is written.
 pub fn write_superblock(device: &Device) {
     trace::write_superblock(device.dev(), 0);
+}
+
+/// A run of `len` blocks is wanted for a file.
+pub fn request_blocks(device: &Device, ino: Ino, logical: FileBlock, goal: DiskBlock, len: u32) {
+    let ino = u64::from(ino.get());
+    trace::request_blocks(device.dev(), ino, goal.get(), len, logical.get());
+}
+
+/// A run was found for a file: it is in flight.
+pub fn allocate_blocks(device: &Device, ino: Ino, logical: FileBlock, goal: DiskBlock, run: Run) {
+    trace::allocate_blocks(
+        device.dev(),
+        u64::from(ino.get()),
+        run.start.get(),
+        goal.get(),
+        run.len,
+        logical.get(),
+    );
+}
+
+/// A file gets a window for its next blocks, those from `logical` on.
+pub fn new_window(device: &Device, ino: Ino, logical: u64, run: Run) {
+    let ino = u64::from(ino.get());
+    trace::mb_new_inode_pa(device.dev(), ino, run.start.get(), logical, run.len);
+}
+
+/// The rest of a window is given up.
+pub fn release_window(device: &Device, run: Run) {
+    trace::mb_release_inode_pa(device.dev(), run.start.get(), run.len);
+}
+
+/// Blocks are freed; they can be allocated after the commit.
+pub fn free_blocks(device: &Device, run: Run) {
+    trace::free_blocks(device.dev(), run.start.get(), u64::from(run.len));
+}
+
+/// Freed blocks can be allocated again.
+pub fn released(device: &Device, group: Group, start: u32, len: u32) {
+    trace::mballoc_free(device.dev(), group.get(), start, len);
+}
+
+/// A group's block bitmap is read into memory.
+pub fn bitmap_load(device: &Device, group: Group) {
+    trace::mb_bitmap_load(device.dev(), group.get());
+}
+
+/// A group's inode bitmap is read into memory.
+pub fn inode_bitmap_load(device: &Device, group: Group) {
+    trace::load_inode_bitmap(device.dev(), group.get());
+}
+
+/// An inode number is wanted in a directory.
+pub fn request_inode(device: &Device, dir: Ino, mode: u16) {
+    trace::request_inode(device.dev(), u64::from(dir.get()), u32::from(mode));
+}
+
+/// An inode number was taken.
+pub fn allocate_inode(device: &Device, ino: Ino, dir: Ino, mode: u16) {
+    let (ino, dir) = (u64::from(ino.get()), u64::from(dir.get()));
+    trace::allocate_inode(device.dev(), ino, dir, u32::from(mode));
 }

@@ -6,6 +6,7 @@
 //! inode, mount.
 #![forbid(unsafe_code)]
 
+pub mod alloc;
 pub mod cache;
 pub mod error;
 pub mod events;

@@ -41,6 +41,26 @@ macro_rules! for_each_event {
             fn cache_hit(dev: u32, block: u64);
             /// A metadata block had to be read.
             fn cache_miss(dev: u32, block: u64);
+            /// A run of blocks is wanted for a file.
+            fn request_blocks(dev: u32, ino: u64, goal: u64, len: u32, logical: u32);
+            /// A run of blocks was found: it is in flight.
+            fn allocate_blocks(dev: u32, ino: u64, block: u64, goal: u64, len: u32, logical: u32);
+            /// A file gets a window for its next blocks.
+            fn mb_new_inode_pa(dev: u32, ino: u64, pa_pstart: u64, pa_lstart: u64, pa_len: u32);
+            /// The rest of a window is given up.
+            fn mb_release_inode_pa(dev: u32, block: u64, count: u32);
+            /// Blocks are freed; they can be allocated after the commit.
+            fn free_blocks(dev: u32, block: u64, count: u64);
+            /// Freed blocks can be allocated again.
+            fn mballoc_free(dev: u32, result_group: u32, result_start: u32, result_len: u32);
+            /// A group's block bitmap is read into memory.
+            fn mb_bitmap_load(dev: u32, group: u32);
+            /// A group's inode bitmap is read into memory.
+            fn load_inode_bitmap(dev: u32, group: u32);
+            /// An inode number is wanted in directory `dir`.
+            fn request_inode(dev: u32, dir: u64, mode: u32);
+            /// An inode number was taken.
+            fn allocate_inode(dev: u32, ino: u64, dir: u64, mode: u32);
         }
     };
 }
