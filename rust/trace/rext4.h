@@ -316,6 +316,199 @@ DEFINE_EVENT(rext4_cache, rext4_cache_miss,
 	TP_ARGS(dev, pblk)
 );
 
+/*
+ * Allocation of blocks and inode numbers.
+ */
+
+/* A run of blocks is wanted for a file. */
+TRACE_EVENT(rext4_request_blocks,
+	TP_PROTO(u32 dev, u64 ino, u64 goal, u32 len, u32 logical),
+	TP_ARGS(dev, ino, goal, len, logical),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, goal)
+		__field(u32, len)
+		__field(u32, logical)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->goal = goal;
+		__entry->len = len;
+		__entry->logical = logical;
+	),
+	TP_printk("dev %d,%d ino %llu goal %llu len %u logical %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->goal, __entry->len, __entry->logical)
+);
+
+/* A run of blocks was found: it is in flight. */
+TRACE_EVENT(rext4_allocate_blocks,
+	TP_PROTO(u32 dev, u64 ino, u64 block, u64 goal, u32 len, u32 logical),
+	TP_ARGS(dev, ino, block, goal, len, logical),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, block)
+		__field(u64, goal)
+		__field(u32, len)
+		__field(u32, logical)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->block = block;
+		__entry->goal = goal;
+		__entry->len = len;
+		__entry->logical = logical;
+	),
+	TP_printk("dev %d,%d ino %llu block %llu goal %llu len %u logical %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->block, __entry->goal, __entry->len, __entry->logical)
+);
+
+/* A file gets a window for its next blocks. */
+TRACE_EVENT(rext4_mb_new_inode_pa,
+	TP_PROTO(u32 dev, u64 ino, u64 pa_pstart, u64 pa_lstart, u32 pa_len),
+	TP_ARGS(dev, ino, pa_pstart, pa_lstart, pa_len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pa_pstart)
+		__field(u64, pa_lstart)
+		__field(u32, pa_len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pa_pstart = pa_pstart;
+		__entry->pa_lstart = pa_lstart;
+		__entry->pa_len = pa_len;
+	),
+	TP_printk("dev %d,%d ino %llu pa_pstart %llu pa_lstart %llu pa_len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pa_pstart, __entry->pa_lstart, __entry->pa_len)
+);
+
+/* The rest of a window is given up. */
+TRACE_EVENT(rext4_mb_release_inode_pa,
+	TP_PROTO(u32 dev, u64 block, u32 count),
+	TP_ARGS(dev, block, count),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, block)
+		__field(u32, count)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->block = block;
+		__entry->count = count;
+	),
+	TP_printk("dev %d,%d block %llu count %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->block, __entry->count)
+);
+
+/* Blocks are freed; they can be allocated after the commit. */
+TRACE_EVENT(rext4_free_blocks,
+	TP_PROTO(u32 dev, u64 block, u64 count),
+	TP_ARGS(dev, block, count),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, block)
+		__field(u64, count)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->block = block;
+		__entry->count = count;
+	),
+	TP_printk("dev %d,%d block %llu count %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->block, __entry->count)
+);
+
+/* Freed blocks can be allocated again. */
+TRACE_EVENT(rext4_mballoc_free,
+	TP_PROTO(u32 dev, u32 result_group, u32 result_start, u32 result_len),
+	TP_ARGS(dev, result_group, result_start, result_len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, result_group)
+		__field(u32, result_start)
+		__field(u32, result_len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->result_group = result_group;
+		__entry->result_start = result_start;
+		__entry->result_len = result_len;
+	),
+	TP_printk("dev %d,%d result_group %u result_start %u result_len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->result_group, __entry->result_start, __entry->result_len)
+);
+
+DECLARE_EVENT_CLASS(rext4_bitmap_load,
+	TP_PROTO(u32 dev, u32 group),
+	TP_ARGS(dev, group),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, group)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->group = group;
+	),
+	TP_printk("dev %d,%d group %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->group)
+);
+
+/* A group's block bitmap is read into memory. */
+DEFINE_EVENT(rext4_bitmap_load, rext4_mb_bitmap_load,
+	TP_PROTO(u32 dev, u32 group),
+	TP_ARGS(dev, group)
+);
+
+/* A group's inode bitmap is read into memory. */
+DEFINE_EVENT(rext4_bitmap_load, rext4_load_inode_bitmap,
+	TP_PROTO(u32 dev, u32 group),
+	TP_ARGS(dev, group)
+);
+
+/* An inode number is wanted in directory `dir`. */
+TRACE_EVENT(rext4_request_inode,
+	TP_PROTO(u32 dev, u64 dir, u32 mode),
+	TP_ARGS(dev, dir, mode),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, dir)
+		__field(u32, mode)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->dir = dir;
+		__entry->mode = mode;
+	),
+	TP_printk("dev %d,%d dir %llu mode %#o",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->dir, __entry->mode)
+);
+
+/* An inode number was taken. */
+TRACE_EVENT(rext4_allocate_inode,
+	TP_PROTO(u32 dev, u64 ino, u64 dir, u32 mode),
+	TP_ARGS(dev, ino, dir, mode),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, dir)
+		__field(u32, mode)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->dir = dir;
+		__entry->mode = mode;
+	),
+	TP_printk("dev %d,%d ino %llu dir %llu mode %#o",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->dir, __entry->mode)
+);
+
 #endif /* _REXT4_TRACE_H */
 
 #include <trace/define_trace.h>
