@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes, and the size among them: what is common to all kinds of inodes.
+
+use super::error::OrErrno;
+use super::iget::{from_vfs, refresh_from_core, to_vfs};
+use super::{map, InodeExt, Rext4};
+use crate::core::mount::AttributeChanges;
+use crate::format::inode::InodeFlags;
+use crate::linux::fs::acl::{AclKind, PosixAcl};
+use crate::linux::fs::attr::{valid, Attr, IdMap, Stat};
+use crate::linux::fs::dentry::Dentry;
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::inode_ops::InodeOps;
+use crate::linux::iomap;
+use crate::linux::iomap::fiemap::Fiemap;
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// Operations on regular and special files.
+pub(super) struct Plain;
+
+#[vtable]
+impl InodeOps<Rext4> for Plain {
+    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+        setattr(idmap, dentry, inode, attr)
+    }
+
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+        getattr(inode, stat)
+    }
+
+    fn listxattr(_: &Dentry<Rext4>, inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
+        super::xattr::list(inode, into)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        super::xattr::acl(inode, kind)
+    }
+
+    fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+        if into.is_for_xattr() {
+            return Err(EOPNOTSUPP);
+        }
+        into.report::<Rext4, map::Report>(inode, start, len)
+    }
+}
+
+/// Changes attributes; see [`InodeOps::setattr`].
+pub(super) fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+    attr.prepare(idmap, dentry)?;
+    if let Some(size) = attr.size() {
+        resize(inode, size)?;
+        refresh_from_core(inode)?;
+    }
+    let what = attr.valid();
+    let known = valid::MODE | valid::UID | valid::GID | valid::ATIME | valid::MTIME | valid::CTIME;
+    if what & known == 0 {
+        return Ok(());
+    }
+    let owner = (attr.uid(idmap, inode), attr.gid(idmap, inode));
+    attr.copy_to(idmap, inode);
+    let is = |bit: u32| what & bit != 0;
+    inode
+        .fs()
+        .set_attributes(inode.core()?, &AttributeChanges {
+            mode: is(valid::MODE).then(|| inode.mode()),
+            uid: owner.0,
+            gid: owner.1,
+            atime: is(valid::ATIME).then(|| from_vfs(inode.atime())),
+            mtime: is(valid::MTIME).then(|| from_vfs(inode.mtime())),
+            ctime: Some(from_vfs(inode.ctime())),
+        })
+        .errno()
+}
+
+/// Sets the size of a regular file. Needs `i_rwsem` exclusively.
+///
+/// Data that the old size covered and the new one does not is dropped from the page cache before the
+/// blocks go; what lies between the old end and the new one reads as zeroes.
+fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
+    if !inode.is_regular() {
+        return Err(EINVAL);
+    }
+    inode.size_allowed(size)?;
+    let old = inode.size();
+    inode.wait_for_direct_io();
+    let locked = inode.lock_invalidate();
+    if size > old {
+        map::zero_end(inode, old, size)?;
+    } else if size < old {
+        iomap::truncate_page::<Rext4, map::Write>(inode, size)?;
+    }
+    // What the disk's size will cover must be on the disk before the size is.
+    let core = inode.core()?;
+    let kept = size.min(old);
+    if core.disk_size() <= kept || size > old {
+        inode.write_and_wait(core.disk_size().min(old), kept)?;
+    }
+    // Drops what is past the end, and waits for writes of it that are on their way: when one ends, it
+    // moves the disk's size up.
+    inode.truncate_setsize(size);
+    let done = inode.fs().truncate(core, size).errno();
+    drop(locked);
+    done
+}
+
+/// Completes what `stat` shows.
+pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    /// `STATX_ATTR_*`.
+    const IMMUTABLE: u64 = 0x10;
+    const APPEND: u64 = 0x20;
+    const NODUMP: u64 = 0x40;
+    let core = inode.core()?;
+    let attributes = core.attributes();
+    if let Some(time) = attributes.crtime {
+        stat.set_btime(to_vfs(time));
+    }
+    let flags = InodeFlags(attributes.flags);
+    let bits = [(InodeFlags::IMMUTABLE, IMMUTABLE), (InodeFlags::APPEND, APPEND), (InodeFlags::NODUMP, NODUMP)];
+    let set = bits.iter().filter(|(disk, _)| flags.has(*disk)).fold(0, |set, (_, bit)| set | bit);
+    stat.set_attributes(set, IMMUTABLE | APPEND | NODUMP);
+    // Data that has no blocks yet will have them: programs take 0 blocks for "nothing but holes".
+    let delayed = core.delayed_blocks().saturating_mul(u64::from(inode.sb().block_size() / 512));
+    stat.set_blocks(attributes.blocks.saturating_add(delayed));
+    Ok(())
+}

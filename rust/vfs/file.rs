@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open regular files: reading, writing, seeking, syncing.
+
+use super::error::OrErrno;
+use super::{map, writeback, InodeExt, Rext4};
+use crate::core::map::State;
+use crate::format::units::FileBlock;
+use crate::linux::fs::file::{File, FileOps, Opening, Seek, SeekKind};
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::iter::IovIter;
+use crate::linux::fs::kiocb::Kiocb;
+use crate::linux::fs::mmap::{Fault, Faulted};
+use crate::linux::iomap;
+use crate::linux::iomap::direct::{self, DirectOps, How, NoEnd};
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// Operations on open regular files.
+pub(super) struct Regular;
+
+#[vtable]
+impl FileOps<Rext4> for Regular {
+    const BLOCK_BASED: bool = true;
+
+    fn open(_: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+        file.allow_direct();
+        Ok(())
+    }
+
+    fn release(inode: &Inode<Rext4>, file: &File<Rext4>) {
+        if file.is_writable() && file.writers() <= 1 {
+            if let Ok(core) = inode.core() {
+                inode.fs().release_window(core);
+            }
+        }
+    }
+
+    fn llseek(file: &File<Rext4>, to: Seek) -> Result<u64> {
+        let inode = file.inode();
+        let (max, size) = (inode.sb().max_bytes(), inode.size());
+        match to.kind() {
+            SeekKind::Position => file.seek(to, max, size),
+            SeekKind::Data => {
+                let found = iomap::seek_data::<Rext4, map::Report>(inode, to.offset())?;
+                file.set_pos(found, max)
+            }
+            SeekKind::Hole => {
+                let found = iomap::seek_hole::<Rext4, map::Report>(inode, to.offset())?;
+                file.set_pos(found, max)
+            }
+        }
+    }
+
+    fn read_iter(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
+        if iocb.is_direct() {
+            return direct_read(iocb, to);
+        }
+        iocb.read_cached(to)
+    }
+
+    fn write_iter(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+        if iocb.is_direct() {
+            return direct_write(iocb, from);
+        }
+        let written = buffered_write(iocb, from)?;
+        if written == 0 {
+            return Ok(0);
+        }
+        iocb.write_sync(written)
+    }
+
+    fn fsync(file: &File<Rext4>, start: u64, end: u64, datasync: bool) -> Result {
+        file.write_and_wait(start, end)?;
+        let inode = file.inode();
+        inode.fs().fsync(inode.core()?, datasync).errno()
+    }
+
+    fn page_mkwrite(_: &Inode<Rext4>, fault: Fault<'_, Rext4>) -> Faulted {
+        fault.make_writable::<map::Write>()
+    }
+}
+
+/// Writes through the page cache; takes `i_rwsem`. The caller makes it durable.
+fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+    if iocb.is_nowait() {
+        return Err(EOPNOTSUPP);
+    }
+    let inode = iocb.inode();
+    let locked = inode.lock();
+    let count = iocb.write_checks(from)?;
+    if count == 0 {
+        return Ok(0);
+    }
+    iocb.modified()?;
+    let old = inode.size();
+    if iocb.pos() > old {
+        let invalidate = inode.lock_invalidate();
+        map::zero_end(inode, old, iocb.pos())?;
+        drop(invalidate);
+    }
+    let mut written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
+    if matches!(written, Err(error) if error == ENOSPC) {
+        // Space that deletions have freed comes back with a commit; reservations for the worst case
+        // shrink when data is written back.
+        inode.start_writeback()?;
+        inode.fs().sync(true).errno()?;
+        written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
+    }
+    drop(locked);
+    written
+}
+
+fn direct_read(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
+    let inode = iocb.inode();
+    let locked = if iocb.is_nowait() { inode.try_lock_shared().ok_or(EAGAIN)? } else { inode.lock_shared() };
+    let read = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, How::default());
+    drop(locked);
+    iocb.accessed();
+    read
+}
+
+/// What decides how a direct write is locked.
+struct Shape {
+    /// It ends behind the end of the file.
+    extends: bool,
+    /// It begins or ends inside a block.
+    unaligned: bool,
+    /// All its blocks are written: nothing is allocated or converted.
+    overwrites: bool,
+}
+
+fn shape(inode: &Inode<Rext4>, pos: u64, count: u64) -> Result<Shape> {
+    let mask = u64::from(inode.sb().block_size()) - 1;
+    let (mut at, mut left) = map::blocks_of(inode, pos, count)?;
+    let core = inode.core()?;
+    let mut overwrites = true;
+    while left > 0 && overwrites {
+        let mapping = inode.fs().map(core, at, left).errno()?;
+        let skip = at.distance_from(mapping.start).ok_or(EIO)?;
+        let here = mapping.len.saturating_sub(skip).min(left);
+        overwrites = matches!(mapping.state, State::Written(_)) && here > 0;
+        left -= here;
+        at = FileBlock(at.get().saturating_add(here));
+    }
+    Ok(Shape {
+        extends: pos.saturating_add(count) > inode.size(),
+        unaligned: (pos | count) & mask != 0,
+        overwrites,
+    })
+}
+
+/// Writes around the page cache, and through it what cannot be.
+fn direct_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+    let direct = match direct_part(iocb, from) {
+        Err(error) if error == ENOTBLK => 0,
+        other => other?,
+    };
+    if from.count() == 0 {
+        return iocb.write_sync(direct);
+    }
+    iocb.clear_direct();
+    let buffered = buffered_write(iocb, from);
+    let written = iocb.finish_fallback(from, direct, buffered)?;
+    iocb.write_sync(written)
+}
+
+/// The part of a direct write that can be done directly; takes `i_rwsem`, shared for overwrites of
+/// whole blocks, exclusively for everything that changes the file's map or size.
+fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+    let inode = iocb.inode();
+    let nowait = iocb.is_nowait();
+    // Dropping set-user-ID bits and capabilities changes the inode.
+    let plain = inode.mode() & 0o6000 == 0 && !inode.core()?.has_acl() && !iocb.is_append();
+    if plain {
+        let shared = if nowait { inode.try_lock_shared().ok_or(EAGAIN)? } else { inode.lock_shared() };
+        let shape = shape(inode, iocb.pos(), from.count() as u64)?;
+        if !shape.extends && shape.overwrites && !shape.unaligned {
+            if iocb.write_checks(from)? == 0 {
+                return Ok(0);
+            }
+            iocb.modified()?;
+            let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, How::default());
+            drop(shared);
+            return written;
+        }
+    }
+    let locked = if nowait { inode.try_lock().ok_or(EAGAIN)? } else { inode.lock() };
+    let count = iocb.write_checks(from)?;
+    if count == 0 {
+        return Ok(0);
+    }
+    inode.wait_for_direct_io();
+    iocb.modified()?;
+    let old = inode.size();
+    if iocb.pos() > old {
+        let invalidate = inode.lock_invalidate();
+        map::zero_end(inode, old, iocb.pos())?;
+        drop(invalidate);
+        inode.write_and_wait(old, old)?;
+    }
+    let shape = shape(inode, iocb.pos(), count as u64)?;
+    let how = How { wait: shape.extends || shape.unaligned, overwrite_only: false };
+    let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, how);
+    drop(locked);
+    written
+}
+
+/// What follows a direct write.
+struct Written;
+
+impl DirectOps<Rext4> for Written {
+    fn end_io(iocb: &Kiocb<'_, Rext4>, size: u64, error: Option<Error>, unwritten: bool) -> Result {
+        let inode = iocb.inode();
+        let end = iocb.pos().saturating_add(size);
+        if let Some(error) = error {
+            if unwritten {
+                writeback::fail(inode, iocb.pos(), size);
+            }
+            return Err(error);
+        }
+        if size == 0 || (!unwritten && end <= inode.size()) {
+            return Ok(());
+        }
+        let grown = if end > inode.size() { end } else { 0 };
+        writeback::settle(inode, &[(iocb.pos(), size)], grown.max(end.min(inode.size())))?;
+        if grown > 0 {
+            // Only a write that holds the lock exclusively, and waits, gets here.
+            inode.set_size(grown);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings for iomap: one small table for each purpose.
+
+use super::error::OrErrno;
+use super::{writeback, InodeExt, Rext4};
+use crate::core::map::{Mapping as CoreMapping, State};
+use crate::format::units::{DiskBlock, FileBlock};
+use crate::linux::fs::address_space::AddressSpaceOps;
+use crate::linux::fs::file::File;
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::writeback::Control;
+use crate::linux::iomap::{self, Extent, Flags, IomapOps, IomapWriteOps, Mapping};
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// The blocks that the bytes `pos..pos + length` touch: the first, and how many.
+pub(super) fn blocks_of(inode: &Inode<Rext4>, pos: u64, length: u64) -> Result<(FileBlock, u32)> {
+    let bits = inode.sb().block_bits();
+    let first = u32::try_from(pos >> bits).map_err(|_| EFBIG)?;
+    let last = pos.saturating_add(length.max(1) - 1) >> bits;
+    let count = last.saturating_sub(u64::from(first)).saturating_add(1);
+    Ok((FileBlock(first), u32::try_from(count).unwrap_or(u32::MAX)))
+}
+
+/// How a state of the file system's map is shown to iomap.
+pub(super) type Show = fn(State, fn(DiskBlock, u8) -> u64, u8) -> Extent;
+
+fn address(block: DiskBlock, bits: u8) -> u64 {
+    block.get().checked_shl(u32::from(bits)).unwrap_or(u64::MAX)
+}
+
+/// For readers: data on its way to the device is in the page cache, as delayed data is.
+pub(super) fn for_readers(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
+    match state {
+        State::Hole => Extent::Hole,
+        State::Delayed | State::InFlight(_) => Extent::Delayed,
+        State::Unwritten(block) => Extent::Unwritten(address(block, bits)),
+        State::Written(block) => Extent::Mapped(address(block, bits)),
+    }
+}
+
+/// For writing back: blocks chosen in memory are written like others, and settled when they are.
+pub(super) fn for_writeback(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
+    match state {
+        State::InFlight(block) => Extent::Mapped(address(block, bits)),
+        other => for_readers(other, address, bits),
+    }
+}
+
+/// For direct I/O: blocks chosen in memory hold old bytes, so what is not written is zeroed, and the
+/// end is followed, as for unwritten ones.
+fn for_direct(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
+    match state {
+        State::InFlight(block) => Extent::Unwritten(address(block, bits)),
+        other => for_readers(other, address, bits),
+    }
+}
+
+/// A mapping in bytes.
+pub(super) fn in_bytes(inode: &Inode<Rext4>, mapping: &CoreMapping, show: Show) -> Mapping {
+    let bits = inode.sb().block_bits();
+    Mapping::new(
+        u64::from(mapping.start.get()) << bits,
+        u64::from(mapping.len) << bits,
+        show(mapping.state, address, bits),
+        mapping.sequence,
+    )
+}
+
+fn lookup(inode: &Inode<Rext4>, pos: u64, length: u64, show: Show) -> Result<Mapping> {
+    let (first, count) = blocks_of(inode, pos, length)?;
+    let mapping = inode.fs().map(inode.core()?, first, count).errno()?;
+    Ok(in_bytes(inode, &mapping, show))
+}
+
+/// Reading into the page cache.
+pub(super) struct Read;
+
+#[vtable]
+impl IomapOps<Rext4> for Read {
+    fn begin(inode: &Inode<Rext4>, pos: u64, length: u64, _: Flags) -> Result<Mapping> {
+        lookup(inode, pos, length, for_readers)
+    }
+}
+
+/// Telling where data is: `FIEMAP`, `FIBMAP`, `SEEK_HOLE`, swap files.
+pub(super) struct Report;
+
+#[vtable]
+impl IomapOps<Rext4> for Report {
+    fn begin(inode: &Inode<Rext4>, pos: u64, length: u64, _: Flags) -> Result<Mapping> {
+        lookup(inode, pos, length, for_readers)
+    }
+}
+
+/// Writing into the page cache, and zeroing in it.
+pub(super) struct Write;
+
+#[vtable]
+impl IomapOps<Rext4> for Write {
+    fn begin(inode: &Inode<Rext4>, pos: u64, length: u64, flags: Flags) -> Result<Mapping> {
+        if flags.is_zero() {
+            // A hole is zero already.
+            return lookup(inode, pos, length, for_readers);
+        }
+        let (first, count) = blocks_of(inode, pos, length)?;
+        let privileged = File::<Rext4>::caller_is_privileged();
+        let (mapping, is_new) = inode.fs().write_begin(inode.core()?, first, count, privileged).errno()?;
+        Ok(Mapping { is_new, ..in_bytes(inode, &mapping, for_readers) })
+    }
+
+    fn punch(inode: &Inode<Rext4>, start: u64, length: u64) {
+        writeback::release(inode, start, length);
+    }
+}
+
+impl IomapWriteOps<Rext4> for Write {
+    fn is_valid(inode: &Inode<Rext4>, mapping: &Mapping) -> bool {
+        inode.core().is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
+    }
+}
+
+/// Direct reads and writes.
+pub(super) struct Direct;
+
+#[vtable]
+impl IomapOps<Rext4> for Direct {
+    fn begin(inode: &Inode<Rext4>, pos: u64, length: u64, flags: Flags) -> Result<Mapping> {
+        if !flags.is_write() {
+            return lookup(inode, pos, length, for_direct);
+        }
+        let (first, count) = blocks_of(inode, pos, length)?;
+        let (fs, core) = (inode.fs(), inode.core()?);
+        let mapping = fs.map(core, first, count).errno()?;
+        let mapping = match mapping.state {
+            State::Written(_) => mapping,
+            _ if flags.is_overwrite_only() || flags.is_nowait() => return Err(EAGAIN),
+            _ => {
+                let privileged = File::<Rext4>::caller_is_privileged();
+                fs.begin_direct(core, first, count, privileged).errno()?
+            }
+        };
+        let is_dirty = fs.needs_commit(core, true);
+        Ok(Mapping { is_dirty, ..in_bytes(inode, &mapping, for_direct) })
+    }
+
+    fn end(inode: &Inode<Rext4>, pos: u64, length: u64, written: u64, flags: Flags, _: &Mapping) -> Result {
+        if flags.is_write() && written < length {
+            let rest = inode.sb().block_size().into();
+            let from = pos.saturating_add(written).next_multiple_of(rest);
+            writeback::fail(inode, from, pos.saturating_add(length).saturating_sub(from));
+        }
+        Ok(())
+    }
+}
+
+/// The page cache of regular files.
+pub(super) struct Cached;
+
+impl AddressSpaceOps<Rext4> for Cached {
+    type Read = Read;
+    type Report = Report;
+    type Writeback = writeback::Writeback;
+
+    fn writepages(inode: &Inode<Rext4>, control: &mut Control<'_, Rext4, writeback::Writeback>) -> Result {
+        writeback::write_pages(inode, control)
+    }
+}
+
+/// Zeroes the rest of the block that the file ends in, before the file grows from `old` to `new`: a
+/// mapping of the file may have left bytes there. Needs `i_rwsem` and the invalidate lock.
+pub(super) fn zero_end(inode: &Inode<Rext4>, old: u64, new: u64) -> Result {
+    let end = old.next_multiple_of(u64::from(inode.sb().block_size())).min(new);
+    if end > old {
+        iomap::zero_range::<Rext4, Write>(inode, old, end - old)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's entry points: turns what the VFS asks into calls of [`Filesystem`], and what they
+//! return into VFS objects. No decision about the disk is made here.
+#![forbid(unsafe_code)]
+
+mod attr;
+mod error;
+mod file;
+mod iget;
+mod map;
+mod namei;
+mod options;
+mod readdir;
+mod superblock;
+mod writeback;
+mod xattr;
+
+use crate::core::inode::Inode as CoreInode;
+use crate::core::mount::Filesystem;
+use crate::core::platform::Arc;
+use crate::linux::fs::context::Registration;
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::FileSystem;
+use kernel::prelude::*;
+use kernel::sync::SetOnce;
+
+/// The file system type.
+pub(crate) struct Rext4;
+
+/// What one mount needs.
+pub(crate) struct Mount {
+    fs: Arc<Filesystem>,
+}
+
+/// What an inode carries beside the VFS's fields.
+pub(crate) struct InodeData {
+    /// The file system's inode: there from the moment the inode is found or made.
+    core: SetOnce<Arc<CoreInode>>,
+}
+
+impl FileSystem for Rext4 {
+    type Super = Mount;
+    type Inode = InodeData;
+    type Options = options::Options;
+
+    fn new_inode_data() -> impl PinInit<InodeData, Error> {
+        Ok(InodeData { core: SetOnce::new() })
+    }
+}
+
+/// Shorthands that every entry point uses.
+trait InodeExt {
+    /// The mounted file system.
+    fn fs(&self) -> &Filesystem;
+    /// The file system's inode; `EIO` for one whose making has failed.
+    fn core(&self) -> Result<&CoreInode>;
+}
+
+impl InodeExt for Inode<Rext4> {
+    fn fs(&self) -> &Filesystem {
+        &self.sb().data().fs
+    }
+
+    fn core(&self) -> Result<&CoreInode> {
+        Ok(self.data().core.as_ref().ok_or(EIO)?)
+    }
+}
+
+/// Registers `rext4`, and the names of the C drivers that are asked for and free.
+pub(crate) fn register(module: &'static ThisModule, aliases: &[&'static CStr]) -> Result<Registration<Rext4>> {
+    let mut registration = Registration::new(c"rext4_inode", module)?;
+    registration.register(c"rext4")?;
+    for name in aliases {
+        if registration.register(name).is_err() {
+            pr_warn!("the name {} is taken by another driver\n", name);
+        }
+    }
+    Ok(registration)
+}

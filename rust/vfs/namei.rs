@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Names: lookup, making, linking, removing, renaming; and symbolic links.
+
+use super::error::OrErrno;
+use super::iget::{fill, iget, refresh_from_core};
+use super::{attr, InodeExt, Rext4};
+use crate::core::inode::{Inode as CoreInode, NewInode as NewCore};
+use crate::core::mount::{Filesystem, Rename};
+use crate::core::platform::Arc;
+use crate::linux::fs::acl::{AclKind, PosixAcl};
+use crate::linux::fs::attr::{Attr, IdMap, Stat};
+use crate::linux::fs::dentry::Dentry;
+use crate::linux::fs::inode::{flag, Inode};
+use crate::linux::fs::inode_ops::{InodeOps, Place};
+use crate::linux::fs::new_inode::NewInode;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// The longest name in bytes.
+const NAME_MAX: usize = 255;
+/// `renameat2`: fail if the new name exists. The VFS checks it.
+const RENAME_NOREPLACE: u32 = 1;
+
+const S_IFDIR: u16 = 0o040_000;
+const S_IFLNK: u16 = 0o120_000;
+
+/// Operations on directories.
+pub(super) struct Names;
+
+/// Makes something in `dir` with `make`, which gets the owner and the mode.
+fn make(
+    idmap: &IdMap,
+    dir: &Inode<Rext4>,
+    mode: u16,
+    rdev: (u32, u32),
+    make: impl FnOnce(&Filesystem, &CoreInode, &NewCore) -> crate::core::error::Result<Arc<CoreInode>>,
+) -> Result<NewInode<Rext4>> {
+    let mut draft = dir.sb().new_inode()?;
+    draft.init_owner(idmap, dir, mode)?;
+    let new = NewCore { mode: draft.mode(), uid: draft.uid(), gid: draft.gid(), rdev };
+    let core = make(dir.fs(), dir.core()?, &new).errno()?;
+    let numbered = draft.number(u64::from(core.ino().get()))?;
+    let filled = fill(numbered, core)?;
+    changed(dir)?;
+    Ok(filled)
+}
+
+/// A directory has changed: the VFS sees its new times and links; with `dirsync` it is durable.
+fn changed(dir: &Inode<Rext4>) -> Result {
+    refresh_from_core(dir)?;
+    dir.set_size(dir.core()?.disk_size());
+    if dir.is_synchronous() || dir.flags() & flag::DIRSYNC != 0 {
+        dir.fs().fsync(dir.core()?, false).errno()?;
+    }
+    Ok(())
+}
+
+#[vtable]
+impl InodeOps<Rext4> for Names {
+    fn lookup(dir: &Inode<Rext4>, name: &[u8]) -> Result<Option<ARef<Inode<Rext4>>>> {
+        if name.len() > NAME_MAX {
+            return Err(ENAMETOOLONG);
+        }
+        match dir.fs().lookup(dir.core()?, name).errno()? {
+            None => Ok(None),
+            Some(ino) => Ok(Some(iget(dir.sb(), ino)?)),
+        }
+    }
+
+    fn create(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, mode: u16) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, mode, (0, 0), |fs, dir, new| fs.create(dir, name.name(), new))
+    }
+
+    fn mkdir(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, mode: u16) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, mode | S_IFDIR, (0, 0), |fs, dir, new| fs.mkdir(dir, name.name(), new))
+    }
+
+    fn mknod(
+        idmap: &IdMap,
+        dir: &Inode<Rext4>,
+        name: &Dentry<Rext4>,
+        mode: u16,
+        rdev: u32,
+    ) -> Result<NewInode<Rext4>> {
+        let rdev = (rdev >> 20, rdev & 0xf_ffff);
+        make(idmap, dir, mode, rdev, |fs, dir, new| fs.create(dir, name.name(), new))
+    }
+
+    fn symlink(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, target: &[u8]) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, S_IFLNK | 0o777, (0, 0), |fs, dir, new| fs.symlink(dir, name.name(), target, new))
+    }
+
+    fn link(inode: &Inode<Rext4>, dir: &Inode<Rext4>, name: &Dentry<Rext4>) -> Result {
+        dir.fs().link(dir.core()?, name.name(), inode.core()?).errno()?;
+        refresh_from_core(inode)?;
+        changed(dir)
+    }
+
+    fn unlink(dir: &Inode<Rext4>, name: &Dentry<Rext4>, inode: &Inode<Rext4>) -> Result {
+        dir.fs().unlink(dir.core()?, name.name(), inode.core()?).errno()?;
+        refresh_from_core(inode)?;
+        changed(dir)
+    }
+
+    fn rmdir(dir: &Inode<Rext4>, name: &Dentry<Rext4>, inode: &Inode<Rext4>) -> Result {
+        dir.fs().rmdir(dir.core()?, name.name(), inode.core()?).errno()?;
+        refresh_from_core(inode)?;
+        changed(dir)
+    }
+
+    fn rename(_: &IdMap, from: Place<'_, Rext4>, to: Place<'_, Rext4>, flags: u32) -> Result {
+        if flags & !RENAME_NOREPLACE != 0 {
+            return Err(EINVAL);
+        }
+        let inode = from.name.inode().ok_or(ENOENT)?;
+        let target = to.name.inode();
+        if target.is_some() && inode.is_regular() {
+            // The new name must never show an empty file after a crash: data first.
+            inode.write_and_wait(0, u64::MAX)?;
+        }
+        from.dir.fs().rename(&Rename {
+            old_dir: from.dir.core()?,
+            old_name: from.name.name(),
+            inode: inode.core()?,
+            new_dir: to.dir.core()?,
+            new_name: to.name.name(),
+            target: target.map(|target| target.core()).transpose()?,
+        })
+        .errno()?;
+        refresh_from_core(inode)?;
+        if let Some(target) = target {
+            refresh_from_core(target)?;
+        }
+        changed(from.dir)?;
+        changed(to.dir)
+    }
+
+    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+        attr::setattr(idmap, dentry, inode, attr)
+    }
+
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+        attr::getattr(inode, stat)
+    }
+
+    fn listxattr(_: &Dentry<Rext4>, inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
+        super::xattr::list(inode, into)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        super::xattr::acl(inode, kind)
+    }
+}
+
+/// Operations on symbolic links.
+pub(super) struct Link;
+
+#[vtable]
+impl InodeOps<Rext4> for Link {
+    fn get_link(inode: &Inode<Rext4>) -> Result<KVec<u8>> {
+        let target = inode.fs().read_link(inode.core()?).errno()?;
+        let mut copy = KVec::with_capacity(target.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(&target, GFP_KERNEL)?;
+        Ok(copy)
+    }
+
+    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+        attr::setattr(idmap, dentry, inode, attr)
+    }
+
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+        attr::getattr(inode, stat)
+    }
+
+    fn listxattr(_: &Dentry<Rext4>, inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
+        super::xattr::list(inode, into)
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open directories.
+
+use super::error::OrErrno;
+use super::{InodeExt, Rext4};
+use crate::core::inode::FileKind;
+use crate::linux::fs::file::{File, FileOps, Seek};
+use crate::linux::fs::iter::{DirContext, EntryKind};
+use kernel::prelude::*;
+
+/// Operations on open directories.
+pub(super) struct Directory;
+
+/// What `readdir` calls a kind of file.
+fn entry_kind(kind: Option<FileKind>) -> EntryKind {
+    match kind {
+        None => EntryKind::Unknown,
+        Some(FileKind::Regular) => EntryKind::Regular,
+        Some(FileKind::Directory) => EntryKind::Directory,
+        Some(FileKind::Symlink) => EntryKind::Link,
+        Some(FileKind::Character) => EntryKind::Character,
+        Some(FileKind::Block) => EntryKind::Block,
+        Some(FileKind::Fifo) => EntryKind::Fifo,
+        Some(FileKind::Socket) => EntryKind::Socket,
+    }
+}
+
+#[vtable]
+impl FileOps<Rext4> for Directory {
+    fn llseek(file: &File<Rext4>, to: Seek) -> Result<u64> {
+        // Positions are hashes: any may be asked for again.
+        let max = i64::MAX.unsigned_abs();
+        file.seek(to, max, max)
+    }
+
+    fn iterate_shared(file: &File<Rext4>, into: &mut DirContext<'_>) -> Result {
+        let dir = file.inode();
+        let start = into.pos();
+        dir.fs()
+            .read_directory(dir.core()?, start, |entry, next| {
+                let taken = into.emit(entry.name, u64::from(entry.ino.get()), entry_kind(entry.kind));
+                if taken {
+                    into.set_pos(next);
+                }
+                taken
+            })
+            .errno()
+    }
+
+    fn fsync(file: &File<Rext4>, _: u64, _: u64, datasync: bool) -> Result {
+        let dir = file.inode();
+        dir.fs().fsync(dir.core()?, datasync).errno()
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting and unmounting, and what concerns a mount as a whole.
+
+use super::error::OrErrno;
+use super::iget::{from_vfs, iget};
+use super::{options, writeback, xattr, InodeExt, Mount, Rext4};
+use crate::core::mount::{ErrorPolicy, Filesystem};
+use crate::core::platform::Arc;
+use crate::format::geometry::special;
+use crate::linux::fs::attr::{Space, StatFs};
+use crate::linux::fs::context::{Context, ContextOps};
+use crate::linux::fs::inode::{dirty, Inode};
+use crate::linux::fs::params::{Param, ParamTable};
+use crate::linux::fs::sb::{flag, NewSuper, Rooted, SuperBlock};
+use crate::linux::fs::super_ops::{SeqFile, SuperOps};
+use crate::linux::fs::writeback::Finished;
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// What `statfs` names ext4 by.
+const MAGIC: u64 = 0xef53;
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // The device is still open. Errors were logged where they happened; nobody is left to be told.
+        let _ = self.fs.unmount();
+    }
+}
+
+impl ContextOps for Rext4 {
+    const PARAMS: &'static ParamTable = &options::TABLE;
+
+    fn new_options(remount: Option<&SuperBlock<Self>>) -> Result<options::Options> {
+        Ok(options::start(remount))
+    }
+
+    fn parse_param(options: &mut options::Options, param: &Param<'_>, cx: &Context<'_>) -> Result {
+        options::parse(options, param, cx)
+    }
+
+    fn fill_super(mut sb: NewSuper<'_, Self>, options: &mut options::Options, cx: &Context<'_>) -> Result<Rooted> {
+        options.mount.read_only = cx.is_read_only();
+        let fs = Filesystem::mount(sb.device(), &options.mount).map_err(|error| {
+            cx.error(format_args!("{error}"));
+            error
+        });
+        let mount = Mount { fs: fs.errno()? };
+        describe(&mut sb, &mount.fs)?;
+        let sb = sb.attach(mount)?;
+        let root = iget(&sb, special::ROOT)?;
+        sb.set_root(root)
+    }
+
+    fn reconfigure(sb: &SuperBlock<Self>, options: &mut options::Options, cx: &Context<'_>) -> Result {
+        options.mount.read_only = cx.is_read_only();
+        sb.wait_for_completions();
+        sb.data().fs.remount(&options.mount).errno()
+    }
+}
+
+/// Tells the VFS about the file system.
+fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Arc<Filesystem>) -> Result {
+    sb.set_block_size(fs.block_size())?;
+    let (min, max) = fs.time_range();
+    let granularity = if fs.has_nanoseconds() { 1 } else { 1_000_000_000 };
+    sb.set_magic(MAGIC)
+        .set_max_bytes(fs.max_file_size())
+        .set_max_links(65_000)
+        .set_times(granularity, min, max)
+        .set_uuid(&fs.uuid())
+        .set_cgroup_writeback()
+        .set_xattr_handlers(&xattr::HANDLERS)
+        .set_flags(flag::POSIXACL, 0);
+    if fs.is_read_only() {
+        sb.set_flags(flag::RDONLY, 0);
+    }
+    Ok(())
+}
+
+#[vtable]
+impl SuperOps for Rext4 {
+    fn evict_inode(inode: &Inode<Self>) {
+        if let Ok(core) = inode.core() {
+            let guard = (inode.nlink() == 0).then(|| inode.sb().start_internal_write());
+            // Errors were logged and recorded; the inode stays on the orphan list.
+            let _ = inode.fs().evict(core);
+            drop(guard);
+        }
+    }
+
+    fn write_inode(inode: &Inode<Self>, wait: bool) -> Result {
+        if wait {
+            return inode.fs().fsync(inode.core()?, false).errno();
+        }
+        Ok(())
+    }
+
+    fn dirty_inode(inode: &Inode<Self>, flags: u32) {
+        if flags & dirty::INODE == 0 {
+            return;
+        }
+        if let Ok(core) = inode.core() {
+            let (atime, mtime, ctime) = (inode.atime(), inode.mtime(), inode.ctime());
+            // The VFS has no way to be told; what matters was logged.
+            let _ = inode.fs().set_times(core, from_vfs(atime), from_vfs(mtime), Some(from_vfs(ctime)));
+        }
+    }
+
+    fn sync_fs(sb: &SuperBlock<Self>, wait: bool) -> Result {
+        sb.wait_for_completions();
+        sb.data().fs.sync(wait).errno()
+    }
+
+    fn freeze_fs(sb: &SuperBlock<Self>) -> Result {
+        sb.wait_for_completions();
+        sb.data().fs.freeze().errno()
+    }
+
+    fn unfreeze_fs(sb: &SuperBlock<Self>) -> Result {
+        sb.data().fs.thaw().errno()
+    }
+
+    fn statfs(sb: &SuperBlock<Self>, stat: &mut StatFs) -> Result {
+        let counts = sb.data().fs.statistics();
+        let (low, high) = counts.id.split_at(8);
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        stat.set(Space {
+            magic: MAGIC,
+            block_size: counts.block_size,
+            blocks: counts.blocks,
+            free: counts.free,
+            available: counts.available,
+            inodes: counts.inodes,
+            free_inodes: counts.free_inodes,
+            name_len: counts.name_max,
+            id: word(low) ^ word(high),
+        });
+        Ok(())
+    }
+
+    fn show_options(sb: &SuperBlock<Self>, to: &SeqFile) -> Result {
+        let options = sb.data().fs.options();
+        match options.errors {
+            Some(ErrorPolicy::Continue) => to.print(format_args!(",errors=continue")),
+            Some(ErrorPolicy::RemountReadOnly) => to.print(format_args!(",errors=remount-ro")),
+            Some(ErrorPolicy::Panic) => to.print(format_args!(",errors=panic")),
+            None => {}
+        }
+        match options.commit_interval {
+            None | Some(0 | 5) => {}
+            Some(seconds) => to.print(format_args!(",commit={seconds}")),
+        }
+        if options.barrier == Some(false) {
+            to.print(format_args!(",nobarrier"));
+        }
+        if options.no_recovery {
+            to.print(format_args!(",noload"));
+        }
+        if options.verify {
+            to.print(format_args!(",verify"));
+        }
+        Ok(())
+    }
+
+    fn finish_writeback(_: &SuperBlock<Self>, ended: &Finished<'_, Self>) {
+        writeback::finish(ended);
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing dirty folios back, and what follows when the device has them: ordered extents.
+//!
+//! Blocks are chosen when a folio is written, in memory only. When the bio has ended, and before the
+//! folio's writeback does, one handle enters the blocks into bitmap and extent tree and moves the
+//! disk's size.
+
+use super::error::OrErrno;
+use super::map::{blocks_of, for_writeback, in_bytes};
+use super::{InodeExt, Rext4};
+use crate::core::map::{Ordered, OrderedKind, State};
+use crate::core::platform::Vec;
+use crate::format::units::FileBlock;
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::writeback::{Control, Finished, Write, WritebackOps};
+use crate::linux::iomap::Mapping;
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// How regular files are written back.
+pub(super) struct Writeback;
+
+impl WritebackOps<Rext4> for Writeback {
+    fn map(inode: &Inode<Rext4>, pos: u64, len: u32) -> Result<Mapping> {
+        let (first, _) = blocks_of(inode, pos, u64::from(len))?;
+        let mapping = inode.fs().begin_writeback(inode.core()?, first).errno()?;
+        Ok(in_bytes(inode, &mapping, for_writeback))
+    }
+
+    fn is_valid(inode: &Inode<Rext4>, mapping: &Mapping) -> bool {
+        inode.core().is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
+    }
+
+    fn discard(inode: &Inode<Rext4>, start: u64, end: u64) {
+        release(inode, start, end.saturating_sub(start));
+    }
+
+    fn submit(inode: &Inode<Rext4>, write: &Write<'_, Rext4>) -> bool {
+        let Ok(core) = inode.core() else {
+            return false;
+        };
+        let end = write.pos().saturating_add(write.len());
+        let mut fresh = Vec::new();
+        end > core.disk_size()
+            || write.is_unwritten()
+            || collect(inode, write.pos(), write.len(), &mut fresh).is_err()
+            || !fresh.is_empty()
+    }
+}
+
+/// The pass of writing an inode back.
+pub(super) fn write_pages(_: &Inode<Rext4>, control: &mut Control<'_, Rext4, Writeback>) -> Result {
+    control.write_pages()
+}
+
+/// Adds to `into` what of the bytes `pos..pos + len` is on its way to the device.
+fn collect(inode: &Inode<Rext4>, pos: u64, len: u64, into: &mut Vec<Ordered>) -> Result {
+    let core = inode.core()?;
+    let (first, mut left) = blocks_of(inode, pos, len)?;
+    let mut at = first;
+    while left > 0 {
+        let mapping = inode.fs().map(core, at, left).errno()?;
+        let skip = at.distance_from(mapping.start).ok_or(EIO)?;
+        let here = mapping.len.saturating_sub(skip).min(left);
+        let part = |block: crate::format::units::DiskBlock, kind| Ordered {
+            start: at,
+            len: here,
+            block: crate::format::units::DiskBlock(block.get().saturating_add(u64::from(skip))),
+            kind,
+        };
+        match mapping.state {
+            State::InFlight(block) => into.push(part(block, OrderedKind::Fresh), GFP_NOFS)?,
+            State::Unwritten(block) => into.push(part(block, OrderedKind::Convert), GFP_NOFS)?,
+            State::Hole | State::Delayed | State::Written(_) => {}
+        }
+        if here == 0 {
+            return Err(EIO);
+        }
+        left -= here;
+        at = FileBlock(at.get().saturating_add(here));
+    }
+    Ok(())
+}
+
+/// The bytes `pos..pos + len` are on the device: enters them into the file's map, and moves the
+/// disk's size to `size` if it is below.
+pub(super) fn settle(inode: &Inode<Rext4>, ranges: &[(u64, u64)], size: u64) -> Result {
+    let mut ordered = Vec::new();
+    for (pos, len) in ranges {
+        collect(inode, *pos, *len, &mut ordered)?;
+    }
+    let core = inode.core()?;
+    let grown = (size > core.disk_size()).then_some(size);
+    if ordered.is_empty() && grown.is_none() {
+        return Ok(());
+    }
+    inode.fs().finish_writes(core, &ordered, grown).errno()?;
+    inode.set_blocks(core.attributes().blocks);
+    Ok(())
+}
+
+/// Writing the bytes `pos..pos + len` has failed, or did not happen: blocks chosen for them are free
+/// again.
+pub(super) fn fail(inode: &Inode<Rext4>, pos: u64, len: u64) {
+    let mut ordered = Vec::new();
+    if len > 0 && collect(inode, pos, len, &mut ordered).is_ok() {
+        if let Ok(core) = inode.core() {
+            inode.fs().fail_writes(core, &ordered);
+        }
+    }
+}
+
+/// Takes the promise for the delayed blocks among the bytes `start..start + length` back.
+pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
+    let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, start, length)) else {
+        return;
+    };
+    if let Err(error) = inode.fs().release_delayed(core, first, count) {
+        pr_err!("rext4: inode {}: a reservation is lost: {}\n", inode.ino(), error);
+    }
+}
+
+/// The writes of one inode that have ended, in order of offset: settled under one handle.
+fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
+    let mut ranges = Vec::new();
+    let mut size = 0;
+    let mut result = Ok(());
+    for write in writes {
+        if write.error().is_some() {
+            fail(inode, write.pos(), write.len());
+        } else if result.is_ok() {
+            result = ranges.push((write.pos(), write.len()), GFP_NOFS).map_err(Error::from);
+            size = size.max(write.pos().saturating_add(write.len()));
+        }
+    }
+    let result = result.and_then(|()| settle(inode, &ranges, size.min(inode.size())));
+    if let Err(error) = result {
+        for write in writes.iter().filter(|write| write.error().is_none()) {
+            fail(inode, write.pos(), write.len());
+            write.fail(error);
+        }
+    }
+}
+
+/// Data writes have ended; see [`crate::linux::fs::super_ops::SuperOps::finish_writeback`].
+pub(super) fn finish(ended: &Finished<'_, Rext4>) {
+    const MOST: usize = 64;
+    let mut group = KVec::with_capacity(MOST, GFP_NOFS).unwrap_or_default();
+    for write in ended.iter() {
+        let other = group.first().is_some_and(|first: &Write<'_, Rext4>| first.inode().ino() != write.inode().ino());
+        if other || group.len() >= MOST {
+            flush_group(&mut group);
+        }
+        if let Err(full) = group.push_within_capacity(write) {
+            // No memory for a group: one by one.
+            let alone = [full.0];
+            if let [write] = &alone {
+                finish_inode(write.inode(), &alone);
+            }
+        }
+    }
+    flush_group(&mut group);
+}
+
+fn flush_group(group: &mut KVec<Write<'_, Rext4>>) {
+    if let Some(first) = group.first() {
+        finish_inode(first.inode(), group);
+    }
+    group.clear();
+}

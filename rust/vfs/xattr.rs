@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes and access control lists: reading those that are on the disk.
+
+use super::error::OrErrno;
+use super::{InodeExt, Rext4};
+use crate::format::xattr as format;
+use crate::linux::fs::acl::{AclEntry, AclKind, PosixAcl};
+use crate::linux::fs::inode::Inode;
+use crate::linux::fs::xattr::{XattrHandler, XattrOps, XattrTable};
+use kernel::prelude::*;
+
+type Result<T = ()> = kernel::error::Result<T>;
+
+/// Name indices on the disk (`EXT4_XATTR_INDEX_*`).
+mod index {
+    pub(super) const USER: u8 = 1;
+    pub(super) const ACL_ACCESS: u8 = 2;
+    pub(super) const ACL_DEFAULT: u8 = 3;
+    pub(super) const TRUSTED: u8 = 4;
+    pub(super) const SECURITY: u8 = 6;
+}
+
+/// The name that user space sees begins with this.
+fn prefix(index: u8) -> Option<&'static [u8]> {
+    match index {
+        index::USER => Some(b"user."),
+        index::ACL_ACCESS => Some(b"system.posix_acl_access"),
+        index::ACL_DEFAULT => Some(b"system.posix_acl_default"),
+        index::TRUSTED => Some(b"trusted."),
+        index::SECURITY => Some(b"security."),
+        _ => None,
+    }
+}
+
+/// Copies a value out, or with an empty buffer only tells its length.
+fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
+    if !into.is_empty() {
+        into.get_mut(..value.len()).ok_or(ERANGE)?.copy_from_slice(value);
+    }
+    Ok(value.len())
+}
+
+macro_rules! handler {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $index:expr, $trusted:literal) => {
+        $(#[$doc])*
+        struct $name;
+
+        #[vtable]
+        impl XattrOps<Rext4> for $name {
+            const PREFIX: &'static CStr = $prefix;
+            const TRUSTED: bool = $trusted;
+
+            fn get(inode: &Inode<Rext4>, name: &[u8], into: &mut [u8]) -> Result<usize> {
+                let value = inode.fs().xattr_get(inode.core()?, $index, name).errno()?;
+                copy_out(&value, into)
+            }
+        }
+    };
+}
+
+handler!(
+    /// Attributes of users.
+    User, c"user.", index::USER, false
+);
+handler!(
+    /// Attributes of the superuser.
+    Trusted, c"trusted.", index::TRUSTED, true
+);
+handler!(
+    /// Attributes of security modules.
+    Security, c"security.", index::SECURITY, false
+);
+
+/// Finds attributes by the beginning of their name.
+pub(super) static HANDLERS: XattrTable<Rext4> = XattrTable::new([
+    const { &XattrHandler::new::<User>() },
+    const { &XattrHandler::new::<Trusted>() },
+    const { &XattrHandler::new::<Security>() },
+]);
+
+/// Lists names; see [`crate::linux::fs::inode_ops::InodeOps::listxattr`].
+pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
+    let mut used = 0usize;
+    let count_only = into.is_empty();
+    let mut fits = true;
+    inode
+        .fs()
+        .xattr_list(inode.core()?, |index, name| {
+            let Some(prefix) = prefix(index) else {
+                return Ok(());
+            };
+            for part in [prefix, name, &[0]] {
+                let end = used.saturating_add(part.len());
+                if !count_only {
+                    match into.get_mut(used..end) {
+                        Some(room) => room.copy_from_slice(part),
+                        None => fits = false,
+                    }
+                }
+                used = end;
+            }
+            Ok(())
+        })
+        .errno()?;
+    if fits {
+        Ok(used)
+    } else {
+        Err(ERANGE)
+    }
+}
+
+/// Reads a list; see [`crate::linux::fs::inode_ops::InodeOps::get_inode_acl`].
+pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
+    let index = match kind {
+        AclKind::Access => index::ACL_ACCESS,
+        AclKind::Default => index::ACL_DEFAULT,
+    };
+    let value = match inode.fs().xattr_get(inode.core()?, index, b"").errno() {
+        Err(error) if error == ENODATA => return Ok(None),
+        other => other?,
+    };
+    let mut entries = KVec::new();
+    for entry in format::acl_entries(&value).map_err(|_| EIO)? {
+        let entry = entry.map_err(|_| EIO)?;
+        entries.push(AclEntry { tag: entry.tag, perm: entry.perm, id: entry.id }, GFP_NOFS)?;
+    }
+    PosixAcl::new(&entries).map(Some)
+}
