@@ -4,34 +4,13 @@
 
 use super::error::OrErrno;
 use super::{InodeExt, Rext4};
-use crate::format::xattr as format;
+use crate::format::{acl as disk_acl, xattr as names};
 use crate::linux::fs::acl::{AclEntry, AclKind, PosixAcl};
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::xattr::{XattrHandler, XattrOps, XattrTable};
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
-
-/// Name indices on the disk (`EXT4_XATTR_INDEX_*`).
-mod index {
-    pub(super) const USER: u8 = 1;
-    pub(super) const ACL_ACCESS: u8 = 2;
-    pub(super) const ACL_DEFAULT: u8 = 3;
-    pub(super) const TRUSTED: u8 = 4;
-    pub(super) const SECURITY: u8 = 6;
-}
-
-/// The name that user space sees begins with this.
-fn prefix(index: u8) -> Option<&'static [u8]> {
-    match index {
-        index::USER => Some(b"user."),
-        index::ACL_ACCESS => Some(b"system.posix_acl_access"),
-        index::ACL_DEFAULT => Some(b"system.posix_acl_default"),
-        index::TRUSTED => Some(b"trusted."),
-        index::SECURITY => Some(b"security."),
-        _ => None,
-    }
-}
 
 /// Copies a value out, or with an empty buffer only tells its length.
 fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
@@ -61,15 +40,15 @@ macro_rules! handler {
 
 handler!(
     /// Attributes of users.
-    User, c"user.", index::USER, false
+    User, c"user.", 1, false
 );
 handler!(
     /// Attributes of the superuser.
-    Trusted, c"trusted.", index::TRUSTED, true
+    Trusted, c"trusted.", 4, true
 );
 handler!(
     /// Attributes of security modules.
-    Security, c"security.", index::SECURITY, false
+    Security, c"security.", names::SECURITY, false
 );
 
 /// Finds attributes by the beginning of their name.
@@ -87,10 +66,10 @@ pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
     inode
         .fs()
         .xattr_list(inode.core()?, |index, name| {
-            let Some(prefix) = prefix(index) else {
+            let Some(prefix) = names::prefix(index) else {
                 return Ok(());
             };
-            for part in [prefix, name, &[0]] {
+            for part in [prefix.as_bytes(), name, &[0]] {
                 let end = used.saturating_add(part.len());
                 if !count_only {
                     match into.get_mut(used..end) {
@@ -113,17 +92,18 @@ pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
 /// Reads a list; see [`crate::linux::fs::inode_ops::InodeOps::get_inode_acl`].
 pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
     let index = match kind {
-        AclKind::Access => index::ACL_ACCESS,
-        AclKind::Default => index::ACL_DEFAULT,
+        AclKind::Access => names::POSIX_ACL_ACCESS,
+        AclKind::Default => names::POSIX_ACL_DEFAULT,
     };
     let value = match inode.fs().xattr_get(inode.core()?, index, b"").errno() {
         Err(error) if error == ENODATA => return Ok(None),
         other => other?,
     };
     let mut entries = KVec::new();
-    for entry in format::acl_entries(&value).map_err(|_| EIO)? {
+    for entry in disk_acl::disk_entries(&value).map_err(|_| EIO)? {
         let entry = entry.map_err(|_| EIO)?;
-        entries.push(AclEntry { tag: entry.tag, perm: entry.perm, id: entry.id }, GFP_NOFS)?;
+        let (tag, id) = entry.tag.parts();
+        entries.push(AclEntry { tag, perm: entry.perm, id: id.unwrap_or(0) }, GFP_NOFS)?;
     }
     PosixAcl::new(&entries).map(Some)
 }
