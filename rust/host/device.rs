@@ -7,7 +7,7 @@ use super::block::Block;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Where the bytes are. Offsets and lengths are in bytes; a short read or write is an error.
@@ -128,6 +128,8 @@ pub struct Device {
     block_size: AtomicU32,
     read_only: bool,
     name: String,
+    /// Bytes written so far.
+    written: AtomicU64,
 }
 
 impl fmt::Debug for Device {
@@ -150,6 +152,7 @@ impl Device {
             block_size: AtomicU32::new(1024),
             read_only,
             name: name.into(),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -219,6 +222,7 @@ impl Device {
             self.backend
                 .write_at(offset, contents)
                 .map_err(DeviceError::from)?;
+            self.written.fetch_add(contents.len() as u64, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -239,6 +243,11 @@ impl Device {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Units of 512 bytes written so far, by anybody.
+    pub fn sectors_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed) / 512
     }
 
     /// Makes all finished writes durable.

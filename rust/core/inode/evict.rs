@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making files shorter, longer, and nothing.
+
+use super::{now, Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
+use crate::core::cache::Kind;
+use crate::core::error::{Error, Result};
+use crate::core::journal::{Handle, Run};
+use crate::core::map::{BlockRange, FileMap};
+use crate::core::volume::Volume;
+use crate::format::bytes::{le32, put_le32};
+use crate::format::units::{DiskBlock, FileBlock};
+
+/// Credits to free an inode at the end: its record, its bitmap, its descriptor, its xattr block with
+/// the bitmap and descriptor of that, and the orphan entry.
+const FREE_CREDITS: u32 = ORPHAN_CREDITS + 6;
+/// Place of the reference count in an xattr block.
+const XATTR_REFERENCES: usize = 4;
+
+impl Inode {
+    /// Credits to begin a truncation with: the orphan entry, the record, the superblock (for
+    /// `large_file`), and what one step of [`FileMap::remove`] needs.
+    pub fn truncate_credits(&self) -> u32 {
+        let step = self.map.as_ref().map_or(0, FileMap::credits_for_remove);
+        ORPHAN_CREDITS.saturating_add(2).saturating_add(step)
+    }
+
+    /// Sets the size on disk and frees the blocks behind it.
+    ///
+    /// The page cache behind the new end is gone already. The new size and, if one transaction is
+    /// not enough, the orphan entry are in the first transaction: after a crash a mount goes on.
+    pub fn truncate(&self, volume: &Volume, orphans: &Orphans, size: u64) -> Result {
+        if !self.can_truncate() {
+            return Err(Error::Invalid);
+        }
+        if size > volume.max_file_size() {
+            return Err(Error::FileTooBig);
+        }
+        let mut handle = volume.start(self.truncate_credits())?;
+        volume.note_large_file(&mut handle, size)?;
+        self.change(volume, &mut handle, Touch::Data, |fields| {
+            let time = now();
+            fields.size = size;
+            (fields.mtime, fields.ctime) = (time, time);
+            Ok(())
+        })?;
+        self.remove_from(volume, orphans, &mut handle, size)
+    }
+
+    /// Frees the blocks behind `size`, which is not above the size on disk; the last part of
+    /// every truncation, and all of one that a crash interrupted.
+    pub fn remove_from(&self, volume: &Volume, orphans: &Orphans, handle: &mut Handle<'_>, size: u64) -> Result {
+        let block_bits = volume.superblock.geometry.block_bits();
+        let blocks = size.div_ceil(1 << block_bits);
+        if let Ok(start) = u32::try_from(blocks) {
+            self.remove_blocks(volume, handle, FileBlock(start), |handle| orphans.add(volume, handle, self.ino))?;
+        }
+        handle.ensure(ORPHAN_CREDITS + 1)?;
+        orphans.remove(volume, handle, self.ino)?;
+        self.store(volume, handle)
+    }
+
+    /// Frees the blocks from `start` on. `before_restart` runs before the handle goes on in another
+    /// transaction; the record is stored then too.
+    fn remove_blocks(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        start: FileBlock,
+        mut before_restart: impl FnMut(&mut Handle<'_>) -> Result,
+    ) -> Result {
+        let Some(map) = &self.map else {
+            return Ok(());
+        };
+        let range = BlockRange::from(start);
+        map.release_delayed(volume, range)?;
+        map.remove(volume, handle, range, |_, handle| {
+            before_restart(handle)?;
+            self.store(volume, handle)
+        })
+    }
+
+    /// Frees an inode that has no links and that nobody uses any more: blocks, attributes, number.
+    ///
+    /// It is an orphan already, so that a crash on the way, or an error, leaves it to a later mount.
+    pub fn delete(&self, volume: &Volume, orphans: &Orphans) -> Result {
+        let mut handle = volume.start(self.truncate_credits())?;
+        self.remove_blocks(volume, &mut handle, FileBlock(0), |handle| orphans.add(volume, handle, self.ino))?;
+        handle.ensure(FREE_CREDITS)?;
+        self.release_xattr_block(volume, &mut handle)?;
+        orphans.remove(volume, &mut handle, self.ino)?;
+        let (seconds, _) = crate::core::platform::clock::now();
+        // A deletion time of 0 would say that the inode is in use.
+        let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+        self.store_deleted(volume, &mut handle, time)?;
+        volume.allocator.free_inode(&mut handle, self.ino, self.kind == InodeKind::Directory)
+    }
+
+    /// Gives up the inode's reference to its block of extended attributes.
+    fn release_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
+        let block = self.fields().file_acl;
+        if block == DiskBlock(0) {
+            return Ok(());
+        }
+        let buffer = volume.read(block, Kind::Xattr)?;
+        let references = le32(&buffer.data()?, XATTR_REFERENCES).unwrap_or(0);
+        if references > 1 {
+            let mut bytes = handle.write(&buffer)?;
+            return put_le32(&mut bytes, XATTR_REFERENCES, references.saturating_sub(1)).ok_or(Error::Io(block));
+        }
+        drop(buffer);
+        handle.forget(block)?;
+        volume.allocator.free(handle, Run { start: block, len: 1 })
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading an inode: nothing of the record is believed before it was checked.
+
+use super::{InodeKind, Inode, RecordPlace};
+use crate::core::cache::{Kind, Owner};
+use crate::core::error::{Error, Place, Result};
+use crate::core::map::{Contents, FileMap};
+use crate::core::platform::{lock_class, Mutex};
+use crate::core::volume::Volume;
+use crate::format::fault::{Fault, InodeFault};
+use crate::format::geometry::special;
+use crate::format::inode::{InodeFields, InodeFlags};
+use crate::format::units::Ino;
+use core::sync::atomic::AtomicU32;
+
+/// What an inode is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A name leads to it: it must be an ordinary inode in use.
+    Name,
+    /// It is an orphan: it may be without links.
+    Orphan,
+    /// The file system's own: the journal, the orphan file.
+    Internal,
+}
+
+/// Longest target of a symbolic link that is in the inode itself, plus one.
+pub(super) const FAST_SYMLINK: u64 = 60;
+
+/// Inode flags whose meaning is not done here: such an inode is refused.
+const UNSUPPORTED: InodeFlags = InodeFlags::INLINE_DATA
+    .with(InodeFlags::ENCRYPT)
+    .with(InodeFlags::EA_INODE)
+    .with(InodeFlags::VERITY)
+    .with(InodeFlags::CASEFOLD);
+
+/// Where the record of `ino` lies.
+pub(super) fn place(volume: &Volume, ino: Ino) -> Result<RecordPlace> {
+    let at = volume.allocator.inode_place(ino)?;
+    let size = usize::from(volume.superblock.geometry.inode_size());
+    let slot = ino.distance_from(at.first).ok_or(Error::Corrupt(Place::inode(ino), number(volume, ino)))?;
+    Ok(RecordPlace { block: at.block, first: at.first, slot, offset: at.offset, size })
+}
+
+fn number(volume: &Volume, ino: Ino) -> Fault {
+    let count = volume.superblock.geometry.inode_count();
+    Fault::Inode(InodeFault::Number, u64::from(ino.get()), u64::from(count))
+}
+
+impl Inode {
+    /// Reads the inode `ino`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when it is not in use, [`Error::Unsupported`] when it has a feature that is
+    /// not done, [`Error::Corrupt`] when the record cannot be.
+    pub fn load(volume: &Volume, ino: Ino, purpose: Purpose) -> Result<Self> {
+        let geometry = &volume.superblock.geometry;
+        let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
+        geometry.check_ino(ino).map_err(corrupt)?;
+        let ordinary = (ino == special::ROOT || ino >= geometry.first_ino()) && Some(ino) != volume.superblock.orphan_file;
+        if purpose != Purpose::Internal && !ordinary {
+            return Err(corrupt(number(volume, ino)));
+        }
+        let place = place(volume, ino)?;
+        let data = volume.read(place.block, Kind::InodeTable(place.first))?.data()?;
+        let end = place.offset.saturating_add(place.size);
+        let raw = data.get(place.offset..end).unwrap_or(&[]);
+        if raw.iter().all(|&byte| byte == 0) {
+            // Never used; such a record has no checksum either.
+            return Err(Error::Stale);
+        }
+        let here = Place { ino, block: place.block };
+        let corrupt = |fault| Error::Corrupt(here, fault);
+        volume.checksums().verify_inode(ino, raw).map_err(corrupt)?;
+        let fields = InodeFields::decode(raw, geometry).map_err(corrupt)?;
+        if fields.links == 0 && (fields.mode == 0 || purpose == Purpose::Name) {
+            return Err(Error::Stale);
+        }
+        let kind = fields.kind().map_err(corrupt)?;
+        check(volume, kind, &fields).map_err(corrupt)?;
+        if fields.flags.0 & UNSUPPORTED.0 != 0 {
+            return Err(Error::Unsupported);
+        }
+        Self::assemble(volume, ino, kind, place, fields)
+    }
+
+    /// Puts an inode together from checked fields.
+    pub(super) fn assemble(volume: &Volume, ino: Ino, kind: InodeKind, place: RecordPlace, fields: InodeFields) -> Result<Self> {
+        let seed = volume.checksums().inode_seed(ino, fields.generation);
+        let sector_shift = volume.superblock.geometry.block_bits().saturating_sub(9);
+        let blocks = fields.blocks >> sector_shift;
+        let contents = if kind == InodeKind::Regular { Contents::Data } else { Contents::Metadata };
+        let map = if is_mapped(kind, &fields) {
+            Some(FileMap::new(Owner { ino, seed }, contents, fields.flags, fields.i_block, blocks)?)
+        } else {
+            None
+        };
+        // The record may have been changed and forgotten in a transaction that is not durable yet.
+        let tid = volume.journal.as_ref().map_or(0, |journal| journal.newest().0);
+        Ok(Self {
+            ino,
+            generation: fields.generation,
+            kind,
+            seed,
+            place,
+            sector_shift,
+            map,
+            fields: Mutex::new(fields, lock_class!("rext4_inode"))?,
+            sync_tid: AtomicU32::new(tid),
+            datasync_tid: AtomicU32::new(tid),
+        })
+    }
+}
+
+/// Whether `i_block` leads to blocks of the file.
+fn is_mapped(kind: InodeKind, fields: &InodeFields) -> bool {
+    match kind {
+        InodeKind::Regular | InodeKind::Directory => true,
+        InodeKind::Symlink => fields.size >= FAST_SYMLINK,
+        _ => false,
+    }
+}
+
+/// What must hold of a record beyond what its fields say one by one.
+fn check(volume: &Volume, kind: InodeKind, fields: &InodeFields) -> core::result::Result<(), Fault> {
+    let geometry = &volume.superblock.geometry;
+    let bad = |what, value| Err(Fault::Inode(what, value, 0));
+    let block_size = u64::from(geometry.block_size());
+    match kind {
+        InodeKind::Directory if fields.size == 0 || fields.size % block_size != 0 => bad(InodeFault::Size, fields.size),
+        InodeKind::Directory if fields.size > u64::from(u32::MAX) => bad(InodeFault::Size, fields.size),
+        InodeKind::Symlink if fields.size == 0 || fields.size >= block_size => {
+            Err(Fault::Inode(InodeFault::SymlinkSize, fields.size, block_size))
+        }
+        InodeKind::Regular if fields.size > volume.max_file_size() => bad(InodeFault::Size, fields.size),
+        _ => Ok(()),
+    }
+}

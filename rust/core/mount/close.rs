@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Unmount, remount, sync, freeze.
+
+use super::features::refuses_writing;
+use super::options::{Effective, MountOptions};
+use super::superblock::free_inodes;
+use super::Filesystem;
+use crate::core::error::{Error, Result};
+use crate::core::platform::{log, Level};
+use crate::format::units::Ino;
+use core::sync::atomic::Ordering;
+
+/// Errors that belong to no inode.
+const NO_INODE: Ino = Ino(0);
+
+impl Filesystem {
+    /// Ends the mount: all is committed and in its place, the superblock says that nothing is to be
+    /// recovered. No other call may follow.
+    pub fn unmount(&self) -> Result {
+        let Some(journal) = &self.volume.journal else {
+            return Ok(());
+        };
+        let writable = !self.is_read_only();
+        let closed = journal.close();
+        if !writable {
+            return Ok(());
+        }
+        let closed = closed.and_then(|()| self.mark_clean());
+        if let Err(error) = &closed {
+            log(Level::Error, &self.volume.device, format_args!("unmount: {error}; the journal is left to recovery"));
+        }
+        closed
+    }
+
+    /// Ends all writing at once, as a power cut would: what is not durable is lost.
+    pub fn shutdown(&self) {
+        self.failed.store(true, Ordering::Release);
+        if let Some(journal) = &self.volume.journal {
+            journal.abort(Error::Shutdown);
+        }
+    }
+
+    /// Makes what was changed durable; without `wait` only asks for it.
+    ///
+    /// The caller has written the files' data before.
+    pub fn sync(&self, wait: bool) -> Result {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let synced = self.sync_journal(wait);
+        self.report("sync", NO_INODE, synced)
+    }
+
+    fn sync_journal(&self, wait: bool) -> Result {
+        let journal = self.volume.journal()?;
+        if !wait {
+            journal.request_commit(journal.newest());
+            return Ok(());
+        }
+        self.update_counts()?;
+        if !journal.commit_all()? && self.effective().barrier {
+            self.volume.device.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Brings the counts in the superblock up to date if they are not.
+    fn update_counts(&self) -> Result {
+        let counts = self.volume.allocator.statistics();
+        let (blocks, inodes) = (counts.settled_free_blocks, free_inodes(&counts));
+        let differ = |raw: &crate::format::superblock::RawSuperblock| {
+            raw.free_blocks() != blocks || raw.free_inodes_count.get() != inodes
+        };
+        if !self.volume.view_superblock(differ)? {
+            return Ok(());
+        }
+        let mut handle = self.volume.start(1)?;
+        self.volume.edit_superblock(&mut handle, |raw| {
+            raw.set_free_blocks(blocks);
+            raw.set_free_inodes(inodes);
+        })
+    }
+
+    /// Changes the options of a mount, between reading and writing too.
+    ///
+    /// Before it goes read-only, the caller has written all data and let all writers end.
+    pub fn remount(&self, options: &MountOptions) -> Result {
+        let was_read_only = self.read_only.load(Ordering::Acquire);
+        if options.no_recovery && !options.read_only {
+            return Err(Error::Invalid);
+        }
+        if self.has_failed() && !options.read_only {
+            log(Level::Error, &self.volume.device, format_args!("remount: errors have ended all writing"));
+            return Err(Error::ReadOnly);
+        }
+        match (was_read_only, options.read_only) {
+            (false, true) => self.go_read_only()?,
+            (true, false) => self.return_to_writing()?,
+            _ => {}
+        }
+        let effective = Effective::new(options, &self.volume.superblock);
+        if let Some(journal) = &self.volume.journal {
+            journal.set_interval(u64::from(effective.commit_milliseconds));
+            journal.set_barrier(effective.barrier);
+        }
+        *self.options.lock() = (*options, effective);
+        Ok(())
+    }
+
+    fn go_read_only(&self) -> Result {
+        if self.has_failed() {
+            self.read_only.store(true, Ordering::Release);
+            return Ok(());
+        }
+        let flushed = self.volume.journal()?.flush().and_then(|()| self.mark_clean());
+        self.report("remount", NO_INODE, flushed)?;
+        self.read_only.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn return_to_writing(&self) -> Result {
+        let device = &self.volume.device;
+        if let Some(obstacle) = refuses_writing(&self.volume.superblock) {
+            log(Level::Error, device, format_args!("cannot remount for writing: {obstacle}"));
+            return Err(Error::ReadOnly);
+        }
+        if device.is_read_only() || self.volume.journal.is_none() {
+            log(Level::Error, device, format_args!("cannot remount for writing: the device is read-only or its journal was not loaded"));
+            return Err(Error::ReadOnly);
+        }
+        if self.orphans.next().is_some() {
+            log(Level::Error, device, format_args!("cannot remount for writing: orphans are left, unmount and mount again"));
+            return Err(Error::Invalid);
+        }
+        let marked = self.go_writable();
+        self.report("remount", NO_INODE, marked)
+    }
+
+    /// Brings the disk into a state that could be mounted anywhere: everything in its place, the
+    /// journal empty. The caller keeps writers out until [`Self::thaw`].
+    pub fn freeze(&self) -> Result {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let frozen = self.volume.journal().and_then(|journal| journal.flush()).and_then(|()| self.mark_clean());
+        self.report("freeze", NO_INODE, frozen)
+    }
+
+    /// Ends [`Self::freeze`].
+    pub fn thaw(&self) -> Result {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let marked = self.mark_in_use();
+        self.report("thaw", NO_INODE, marked)
+    }
+
+    /// Remembers in the superblock where it is mounted.
+    pub fn record_mount_path(&self, path: &[u8]) {
+        if self.writable().is_err() {
+            return;
+        }
+        let recorded = self.volume.start(1).and_then(|mut handle| {
+            self.volume.edit_superblock(&mut handle, |raw| raw.set_last_mounted(path))
+        });
+        // Nothing depends on it; damage was reported.
+        let _ = self.report("record_mount_path", NO_INODE, recorded);
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes' attributes, sizes and data.
+
+use super::{Filesystem, Inode, InodeKind, Timestamp};
+use crate::core::error::{Error, Result};
+use crate::core::inode::{now, Touch};
+use crate::core::map::{BlockRange, Mapping, Ordered, BATCH};
+use crate::core::platform::{Vec, GFP};
+use crate::format::inode::MODE_KIND;
+use crate::format::units::FileBlock;
+
+/// Credits for an inode's record and for the superblock (`large_file`).
+const RECORD_CREDITS: u32 = 2;
+
+/// Attributes to be set; `None` leaves one alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttributeChanges {
+    /// Permissions; what the file is does not change.
+    pub mode: Option<u16>,
+    /// The owner.
+    pub uid: Option<u32>,
+    /// The owning group.
+    pub gid: Option<u32>,
+    /// Last access.
+    pub atime: Option<Timestamp>,
+    /// Last change of the contents.
+    pub mtime: Option<Timestamp>,
+    /// Last change of the inode.
+    pub ctime: Option<Timestamp>,
+}
+
+impl Filesystem {
+    /// Sets attributes.
+    pub fn set_attributes(&self, inode: &Inode, changes: &AttributeChanges) -> Result {
+        self.writable()?;
+        let set = self.volume.start(1).and_then(|mut handle| {
+            inode.change(&self.volume, &mut handle, Touch::Attributes, |fields| {
+                if let Some(mode) = changes.mode {
+                    fields.mode = fields.mode & MODE_KIND | mode & !MODE_KIND;
+                }
+                fields.uid = changes.uid.unwrap_or(fields.uid);
+                fields.gid = changes.gid.unwrap_or(fields.gid);
+                fields.atime = changes.atime.unwrap_or(fields.atime);
+                fields.mtime = changes.mtime.unwrap_or(fields.mtime);
+                fields.ctime = changes.ctime.unwrap_or(fields.ctime);
+                Ok(())
+            })
+        });
+        self.report("set_attributes", inode.ino(), set)
+    }
+
+    /// Sets times.
+    pub fn set_times(
+        &self,
+        inode: &Inode,
+        atime: Option<Timestamp>,
+        mtime: Option<Timestamp>,
+        ctime: Option<Timestamp>,
+    ) -> Result {
+        self.set_attributes(inode, &AttributeChanges { atime, mtime, ctime, ..AttributeChanges::default() })
+    }
+
+    /// Makes a file shorter or longer. When shorter, its page cache was cut before.
+    pub fn truncate(&self, inode: &Inode, size: u64) -> Result {
+        self.writable()?;
+        if inode.kind() != InodeKind::Regular {
+            return Err(Error::Invalid);
+        }
+        self.report("truncate", inode.ino(), inode.truncate(&self.volume, &self.orphans, size))
+    }
+
+    /// Removes what a failed write has left behind `size`, which is not below the size on disk.
+    pub fn trim_past_end(&self, inode: &Inode, size: u64) -> Result {
+        self.writable()?;
+        if size < inode.disk_size() {
+            return Err(Error::Invalid);
+        }
+        let trimmed = self.volume.start(inode.truncate_credits()).and_then(|mut handle| {
+            inode.remove_from(&self.volume, &self.orphans, &mut handle, size)
+        });
+        self.report("trim_past_end", inode.ino(), trimmed)
+    }
+
+    /// Nobody uses the inode any more and its page cache is gone: without links it is deleted.
+    ///
+    /// On a file system that cannot be changed (any more) it stays an orphan.
+    pub fn evict(&self, inode: &Inode) -> Result {
+        self.release_window(inode);
+        if inode.fields().links != 0 || self.is_read_only() {
+            return Ok(());
+        }
+        self.report("evict", inode.ino(), inode.delete(&self.volume, &self.orphans))
+    }
+
+    /// Nobody has the file open for writing any more: space kept for its growth is given back.
+    pub fn release_window(&self, inode: &Inode) {
+        if let Ok(map) = inode.map() {
+            map.release_window(&self.volume);
+        }
+    }
+
+    /// Makes an inode durable, or (`datasync`) what its data needs. The data was written before.
+    pub fn fsync(&self, inode: &Inode, datasync: bool) -> Result {
+        if self.is_read_only() {
+            return if self.has_failed() { Err(Error::ReadOnly) } else { Ok(()) };
+        }
+        let synced = self.volume.journal().and_then(|journal| journal.commit(inode.tid(datasync)));
+        let flushed = self.report("fsync", inode.ino(), synced)?;
+        if !flushed && self.effective().barrier {
+            let device = self.volume.device.flush().map_err(Error::from);
+            self.report("fsync", inode.ino(), device)?;
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::fsync`] would have to wait for a transaction.
+    pub fn needs_commit(&self, inode: &Inode, datasync: bool) -> bool {
+        let committed = |tid: crate::format::units::Tid| {
+            self.volume.journal.as_ref().is_none_or(|journal| !journal.committed().is_before(tid))
+        };
+        !committed(inode.tid(datasync))
+    }
+
+    /// The target of a symbolic link.
+    pub fn read_link(&self, inode: &Inode) -> Result<Vec<u8>> {
+        let read = inode.target(&self.volume, |target| {
+            let mut copy = Vec::with_capacity(target.len(), GFP)?;
+            copy.extend_from_slice(target, GFP)?;
+            Ok(copy)
+        });
+        self.report("read_link", inode.ino(), read)
+    }
+
+    /// What is known of up to `len` blocks from `at` on.
+    pub fn map(&self, inode: &Inode, at: FileBlock, len: u32) -> Result<Mapping> {
+        let found = inode.map().and_then(|map| map.lookup(&self.volume, at, len));
+        self.report("map", inode.ino(), found)
+    }
+
+    /// Makes sure of space for a write of up to `len` blocks from `at` on: a hole becomes delayed.
+    /// Returns whether this call made it so.
+    ///
+    /// [`Error::NoSpace`] comes here, never later. `privileged` may take the reserved blocks.
+    pub fn write_begin(&self, inode: &Inode, at: FileBlock, len: u32, privileged: bool) -> Result<(Mapping, bool)> {
+        self.writable()?;
+        let reserved = inode.map().and_then(|map| map.reserve_delayed(&self.volume, at, len, privileged));
+        self.report("write_begin", inode.ino(), reserved)
+    }
+
+    /// Gives delayed blocks back that nobody will write.
+    pub fn release_delayed(&self, inode: &Inode, at: FileBlock, len: u32) -> Result {
+        let released = inode.map().and_then(|map| map.release_delayed(&self.volume, BlockRange::new(at, len)));
+        self.report("release_delayed", inode.ino(), released)
+    }
+
+    /// A dirty block is about to be written: the whole delayed run it is in gets a place on the disk,
+    /// in memory only. `size` is the size of the file in memory, in bytes.
+    pub fn begin_writeback(&self, inode: &Inode, at: FileBlock, size: u64) -> Result<Mapping> {
+        self.writable()?;
+        let found = inode.map().and_then(|map| map.begin_writeback(&self.volume, at, self.blocks_of(size)));
+        self.report("begin_writeback", inode.ino(), found)
+    }
+
+    /// Prepares a direct write of up to `len` blocks from `at` on: holes get a place on the disk, in
+    /// memory only.
+    pub fn begin_direct(&self, inode: &Inode, at: FileBlock, len: u32, size: u64, privileged: bool) -> Result<Mapping> {
+        self.writable()?;
+        let found = inode
+            .map()
+            .and_then(|map| map.allocate_direct(&self.volume, at, len, self.blocks_of(size), privileged));
+        self.report("begin_direct", inode.ino(), found)
+    }
+
+    fn blocks_of(&self, size: u64) -> u64 {
+        size.div_ceil(u64::from(self.block_size()))
+    }
+
+    /// The data of these ordered extents is on the disk: they become part of the file, and the size
+    /// on disk grows to `disk_size`, if it is given and larger.
+    pub fn finish_writes(&self, inode: &Inode, ordered: &[Ordered], disk_size: Option<u64>) -> Result {
+        if self.is_read_only() {
+            self.fail_writes(inode, ordered);
+            return Err(Error::ReadOnly);
+        }
+        let mut rest = ordered;
+        loop {
+            let (batch, after) = rest.split_at_checked(BATCH).unwrap_or((rest, &[]));
+            let last = after.is_empty();
+            let finished = self.finish_batch(inode, batch, if last { disk_size } else { None });
+            if finished.is_err() {
+                self.fail_writes(inode, rest);
+                return self.report("finish_writes", inode.ino(), finished);
+            }
+            if last {
+                return Ok(());
+            }
+            rest = after;
+        }
+    }
+
+    fn finish_batch(&self, inode: &Inode, batch: &[Ordered], disk_size: Option<u64>) -> Result {
+        let grows = disk_size.filter(|&size| size > inode.disk_size());
+        if batch.is_empty() && grows.is_none() {
+            return Ok(());
+        }
+        let map = inode.map()?;
+        let mut handle = loop {
+            let credits = map.credits_for_finish(&self.volume, batch).saturating_add(RECORD_CREDITS);
+            let mut handle = self.volume.start(credits)?;
+            match map.finish(&self.volume, &mut handle, batch) {
+                Ok(()) => break handle,
+                // The tree has grown meanwhile: it takes more credits now.
+                Err(Error::Again) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        if let Some(size) = grows {
+            self.volume.note_large_file(&mut handle, size)?;
+        }
+        inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
+            fields.size = grows.map_or(fields.size, |size| size.max(fields.size));
+            Ok(())
+        })
+    }
+
+    /// The data of these ordered extents did not reach the disk.
+    pub fn fail_writes(&self, inode: &Inode, ordered: &[Ordered]) {
+        if let Ok(map) = inode.map() {
+            for extent in ordered {
+                let failed = map.fail(&self.volume, extent);
+                // Space is lost in memory until the next mount, no more.
+                let _ = self.report("fail_writes", inode.ino(), failed);
+            }
+        }
+    }
+
+    /// Whether what a mapping said when it had this sequence number still holds.
+    pub fn is_valid(&self, inode: &Inode, sequence: u64) -> bool {
+        inode.map().is_ok_and(|map| map.sequence() == sequence)
+    }
+
+    /// Stamps a change of the contents.
+    pub fn touch(&self, inode: &Inode) -> Result {
+        let time = now();
+        self.set_times(inode, None, Some(time), Some(time))
+    }
+}

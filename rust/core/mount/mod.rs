@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A mounted file system. [`Filesystem`] is the face that everything above sees: the VFS glue in the
+//! kernel, the tests on the host.
+//!
+//! Every call here opens its own handle and has closed it when it returns. Damage that a call meets
+//! is logged, recorded and answered by the `errors=` policy before it returns.
+//!
+//! The callers' locks: a directory is changed by one task at a time and not read meanwhile; an
+//! inode's size and attributes are changed by one task at a time.
+
+mod close;
+mod data;
+mod errors;
+mod features;
+mod journal_map;
+mod names;
+mod open;
+mod options;
+mod rename;
+mod statistics;
+mod superblock;
+
+pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
+pub use super::dir::Width;
+pub use super::map::{Completion, Mapping, Ordered, State};
+pub use crate::format::inode::Timestamp;
+pub use data::AttributeChanges;
+pub use features::Obstacle;
+pub use names::DirEntry;
+pub use options::{Effective, ErrorPolicy, MountOptions};
+pub use rename::Rename;
+pub use statistics::Statistics;
+
+use super::dir::Rules;
+use super::error::Result;
+use super::inode::{Orphans, Purpose};
+use super::platform::{Arc, Device, Mutex, GFP};
+use super::volume::Volume;
+use crate::format::geometry::special;
+use crate::format::inode::{TIME_MAX_BASE, TIME_MAX_EXTRA, TIME_MIN};
+use crate::format::units::Ino;
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+/// A mounted file system.
+#[derive(Debug)]
+pub struct Filesystem {
+    volume: Volume,
+    /// What directories are like.
+    rules: Rules,
+    orphans: Orphans,
+    /// The options as given, and what follows from them.
+    options: Mutex<(MountOptions, Effective)>,
+    /// Nothing may be changed: asked for, or not possible.
+    read_only: AtomicBool,
+    /// Nothing may be changed any more after an error.
+    failed: AtomicBool,
+    /// What a clean unmount writes to `s_state`.
+    state_bits: AtomicU16,
+    /// Sectors the device had written when the mount began.
+    sectors_at_mount: u64,
+}
+
+impl Filesystem {
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.volume.device
+    }
+
+    /// The block size in bytes.
+    pub fn block_size(&self) -> u32 {
+        self.volume.superblock.geometry.block_size()
+    }
+
+    /// The largest size of a file in bytes.
+    pub fn max_file_size(&self) -> u64 {
+        self.volume.max_file_size()
+    }
+
+    /// The UUID.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.volume.superblock.uuid
+    }
+
+    /// The label, padded with zeroes.
+    pub fn label(&self) -> [u8; 16] {
+        self.volume.superblock.volume_name
+    }
+
+    /// Whether nothing may be changed, be it asked for or after an error.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether an error has ended all writing.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// The first and the last second that inodes can hold.
+    pub fn time_range(&self) -> (i64, i64) {
+        (TIME_MIN, if self.has_nanoseconds() { TIME_MAX_EXTRA } else { TIME_MAX_BASE })
+    }
+
+    /// Whether inodes have room for nanoseconds.
+    pub fn has_nanoseconds(&self) -> bool {
+        self.volume.superblock.geometry.inode_size() > 128
+    }
+
+    /// The options as given to the mount or the last remount.
+    pub fn options(&self) -> MountOptions {
+        self.options.lock().0
+    }
+
+    /// What follows from the options.
+    pub fn effective(&self) -> Effective {
+        self.options.lock().1
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> Result<Arc<Inode>> {
+        self.inode(special::ROOT)
+    }
+
+    /// Reads an inode. The caller sees to it that there is only one in memory for a number.
+    ///
+    /// [`Stale`](super::error::Error::Stale) when it is not in use.
+    pub fn inode(&self, ino: Ino) -> Result<Arc<Inode>> {
+        let loaded = self.report("inode", ino, Inode::load(&self.volume, ino, Purpose::Name))?;
+        Ok(Arc::new(loaded, GFP)?)
+    }
+}

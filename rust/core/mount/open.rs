@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting: what is on the disk is read, judged, recovered, opened, finished and marked, in this
+//! order. Nothing is written before the disk was judged.
+
+use super::features::{refuses_reading, refuses_writing};
+use super::options::{Effective, MountOptions};
+use super::superblock::{self, mark_in_use};
+use super::{journal_map, Filesystem};
+use crate::core::alloc::Allocator;
+use crate::core::cache::{Cache, Sealer};
+use crate::core::dir::Rules;
+use crate::core::error::{Error, Place, Result};
+use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
+use crate::core::journal::{Journal, Run, Settings, Start};
+use crate::core::platform::{clock, crc, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
+use crate::core::volume::Volume;
+use crate::format::checksum::{Checksums, Functions};
+use crate::format::fault::{Fault, SuperblockFault};
+use crate::format::features::{Incompat, RoCompat};
+use crate::format::geometry::special;
+use crate::format::hash::Signedness;
+use crate::format::superblock::{state, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET};
+use crate::format::units::{DiskBlock, Ino};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+/// Block sizes above this are not done.
+const MAX_BLOCK_SIZE: u32 = 4096;
+/// Where a fault of the superblock is: no block number, as the block size may be in doubt.
+const SUPERBLOCK_PLACE: Place = Place { ino: Ino(0), block: DiskBlock(0) };
+
+/// The superblock of a device, read and believed.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) superblock: Superblock,
+    pub(super) checksums: Checksums,
+    bytes: [u8; LEN],
+}
+
+/// How far the journal is when the cache may be used.
+struct Recovered {
+    start: Option<Start>,
+    zone: Vec<Run>,
+}
+
+fn functions() -> Functions {
+    Functions { crc32c: crc::crc32c, crc16: crc::crc16 }
+}
+
+fn say(device: &Device, level: Level, message: core::fmt::Arguments<'_>) {
+    log(level, device, message);
+}
+
+impl Opened {
+    /// Reads the superblock. Its block size must be one that is done.
+    fn read(device: &Device) -> Result<Self> {
+        let mut bytes = [0; LEN];
+        device.read_bytes(OFFSET, &mut bytes)?;
+        let functions = functions();
+        let blocks = |block_size: u32| device.size_bytes().checked_div(u64::from(block_size)).unwrap_or(0);
+        let parsed = Superblock::parse(&bytes, &functions, Some(&blocks)).and_then(|superblock| {
+            let checksums = Superblock::checksums(&bytes, functions)?;
+            Ok(Self { superblock, checksums, bytes })
+        });
+        parsed.map_err(|fault| {
+            say(device, Level::Error, format_args!("{fault}"));
+            match fault {
+                Fault::Superblock(SuperblockFault::Magic, ..) => Error::Invalid,
+                fault => Error::Corrupt(SUPERBLOCK_PLACE, fault),
+            }
+        })
+    }
+
+    /// Whether this disk can be mounted this way.
+    fn judge(&self, device: &Device, options: &MountOptions) -> Result {
+        let superblock = &self.superblock;
+        let block_size = superblock.geometry.block_size();
+        if block_size > MAX_BLOCK_SIZE {
+            say(device, Level::Error, format_args!("blocks of {block_size} bytes are not supported"));
+            return Err(Error::Invalid);
+        }
+        if let Some(obstacle) = refuses_reading(superblock) {
+            say(device, Level::Error, format_args!("cannot mount: {obstacle}"));
+            return Err(Error::Invalid);
+        }
+        if options.no_recovery && !options.read_only {
+            say(device, Level::Error, format_args!("noload is only possible with ro"));
+            return Err(Error::Invalid);
+        }
+        if options.read_only {
+            return Ok(());
+        }
+        if let Some(obstacle) = refuses_writing(superblock) {
+            say(device, Level::Error, format_args!("cannot mount for writing: {obstacle}"));
+            return Err(Error::ReadOnly);
+        }
+        if device.is_read_only() {
+            say(device, Level::Error, format_args!("the device is read-only"));
+            return Err(Error::ReadOnly);
+        }
+        Ok(())
+    }
+
+    fn needs_recovery(&self) -> bool {
+        self.superblock.incompat.has(Incompat::RECOVER)
+    }
+
+    /// Maps and reads the journal, replays it if need be, and reads the superblock again then.
+    fn recover(&mut self, device: &Device, options: &MountOptions) -> Result<Recovered> {
+        let nothing = Recovered { start: None, zone: Vec::new() };
+        let JournalPlace::Inode(ino) = self.superblock.journal else {
+            if self.needs_recovery() && !options.no_recovery {
+                say(device, Level::Error, format_args!("the journal that must be replayed is not in the file system"));
+                return Err(Error::Unsupported);
+            }
+            return Ok(nothing);
+        };
+        if options.no_recovery {
+            return Ok(nothing);
+        }
+        let extents = journal_map::map(device, self, ino)?;
+        let mut zone = Vec::with_capacity(extents.len(), GFP)?;
+        for extent in &extents {
+            zone.push(extent.run, GFP)?;
+        }
+        let wide = self.superblock.incompat.has(Incompat::BITS64);
+        let mut start = Start::read(device, extents, wide, self.checksums.enabled())?;
+        if device.is_read_only() {
+            if start.dirty && self.needs_recovery() {
+                say(device, Level::Error, format_args!("the journal must be replayed but the device is read-only (try noload)"));
+                return Err(Error::ReadOnly);
+            }
+            return Ok(Recovered { start: None, zone });
+        }
+        if start.dirty && !self.needs_recovery() {
+            // Somebody else has cleaned up since: what the log says is out of date.
+            start.wipe(device)?;
+        }
+        if start.dirty {
+            self.replay(device, &mut start)?;
+        }
+        if start.errno != 0 {
+            say(device, Level::Warning, format_args!("an earlier mount left error {} in the journal", start.errno));
+            let marked = |raw: &mut RawSuperblock| raw.set_state(raw.state.get() | state::ERROR);
+            superblock::write_raw(device, &self.superblock.geometry, &self.checksums, marked)?;
+            self.superblock.state |= state::ERROR;
+            start.errno = 0;
+        }
+        Ok(Recovered { start: Some(start), zone })
+    }
+
+    /// Replays the log. The error fields of the superblock survive it.
+    fn replay(&mut self, device: &Device, start: &mut Start) -> Result {
+        let before = self.bytes;
+        let done = start.recover(device, self.superblock.geometry.block_count())?;
+        say(
+            device,
+            Level::Info,
+            format_args!("recovery complete: {} transactions, {} blocks", done.transactions, done.blocks),
+        );
+        *self = Self::read(device)?;
+        let corrupt = |fault| Error::Corrupt(SUPERBLOCK_PLACE, fault);
+        let old = RawSuperblock::view(&before).map_err(corrupt)?;
+        let new = RawSuperblock::view(&self.bytes).map_err(corrupt)?;
+        let lost = old.error_count.get() != new.error_count.get() || old.state.get() & state::ERROR & !new.state.get() != 0;
+        if lost && old.error_count.get() != 0 {
+            superblock::write_raw(device, &self.superblock.geometry, &self.checksums, |raw| {
+                raw.keep_errors_of(old);
+                raw.set_state(raw.state.get() | old.state.get() & state::ERROR);
+            })?;
+            *self = Self::read(device)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a person should know before relying on a disk with these `s_state` bits.
+fn advise(device: &Device, bits: u16) {
+    if bits & state::VALID == 0 {
+        say(device, Level::Warning, format_args!("warning: mounting unchecked fs, running e2fsck is recommended"));
+    } else if bits & state::ERROR != 0 {
+        say(device, Level::Warning, format_args!("warning: mounting fs with errors, running e2fsck is recommended"));
+    }
+}
+
+impl Filesystem {
+    /// Mounts the file system on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when it is no ext4 file system or has features that are not done,
+    /// [`Error::ReadOnly`] when it can only be mounted read-only. The log says why.
+    pub fn mount(device: Device, options: &MountOptions) -> Result<Arc<Self>> {
+        let device = Arc::new(device, GFP)?;
+        let mounted = Self::open(&device, options);
+        if let Err(error) = &mounted {
+            say(&device, Level::Error, format_args!("mount failed: {error}"));
+        }
+        mounted
+    }
+
+    fn open(device: &Arc<Device>, options: &MountOptions) -> Result<Arc<Self>> {
+        let mut opened = Opened::read(device)?;
+        opened.judge(device, options)?;
+        device.set_block_size(opened.superblock.geometry.block_size())?;
+        let sectors_at_mount = device.sectors_written();
+        let recovered = opened.recover(device, options)?;
+        let filesystem = Self::assemble(device, opened, recovered, options, sectors_at_mount)?;
+        let filesystem = Arc::new(filesystem, GFP)?;
+        let prepared = filesystem.prepare(options);
+        if let Err(error) = prepared {
+            if let Some(journal) = &filesystem.volume.journal {
+                // The error at hand is the one to tell.
+                let _ = journal.close();
+            }
+            return Err(error);
+        }
+        Ok(filesystem)
+    }
+
+    /// Puts the parts together: cache, allocator, journal, orphans.
+    fn assemble(
+        device: &Arc<Device>,
+        opened: Opened,
+        recovered: Recovered,
+        options: &MountOptions,
+        sectors_at_mount: u64,
+    ) -> Result<Self> {
+        let Opened { mut superblock, checksums, .. } = opened;
+        let effective = Effective::new(options, &superblock);
+        let signedness = superblock.hash_signedness.unwrap_or(Signedness::Signed);
+        superblock.hash_signedness = Some(signedness);
+        let cache = Arc::new(Cache::new(Sealer::new(checksums, superblock.geometry.clone()))?, GFP)?;
+        let mut allocator = Allocator::open(device, &cache, &superblock)?;
+        for run in &recovered.zone {
+            allocator.add_system_zone(*run)?;
+        }
+        let writable = refuses_writing(&superblock).is_none();
+        let journal = match recovered.start {
+            Some(start) if writable => {
+                let settings = Settings {
+                    interval: u64::from(effective.commit_milliseconds),
+                    barrier: effective.barrier,
+                    verify: false,
+                };
+                Some(Journal::open(device.clone(), cache.clone(), start, settings)?)
+            }
+            _ => None,
+        };
+        let rules = Rules::new(&superblock, checksums.enabled());
+        let state_bits = AtomicU16::new(superblock.state);
+        let volume = Volume { journal, allocator, cache, superblock, device: device.clone() };
+        let orphans = Orphans::open(&volume)?;
+        Ok(Self {
+            volume,
+            rules,
+            orphans,
+            options: Mutex::new((*options, effective), lock_class!("rext4_options"))?,
+            read_only: AtomicBool::new(true),
+            failed: AtomicBool::new(false),
+            state_bits,
+            sectors_at_mount,
+        })
+    }
+
+    /// What is left to do before anybody may use it.
+    fn prepare(&self, options: &MountOptions) -> Result {
+        let root = Inode::load(&self.volume, special::ROOT, Purpose::Name)?;
+        if root.kind() != InodeKind::Directory {
+            let fault = Fault::Inode(crate::format::fault::InodeFault::Mode, u64::from(root.attributes().mode), 0);
+            return Err(Error::Corrupt(root.here(), fault));
+        }
+        let finish = self.orphans.next().is_some() && self.volume.journal.is_some();
+        if !options.read_only {
+            self.go_writable()?;
+        }
+        if finish {
+            self.finish_orphans(options.read_only)?;
+        }
+        let dirty = self.volume.superblock.incompat.has(Incompat::RECOVER)
+            || self.volume.superblock.ro_compat.has(RoCompat::ORPHAN_PRESENT);
+        if options.read_only && (finish || dirty) && self.volume.journal.is_some() {
+            self.volume.journal()?.flush()?;
+            self.mark_clean()?;
+        }
+        Ok(())
+    }
+
+    /// Begins to write: the superblock says so first.
+    pub(super) fn go_writable(&self) -> Result {
+        self.volume.journal()?;
+        let device = &self.volume.device;
+        advise(device, self.state_bits.load(Ordering::Acquire));
+        let (seconds, _) = clock::now();
+        let signedness = self.volume.superblock.hash_signedness.unwrap_or(Signedness::Signed);
+        let orphan_file = self.orphans.has_file();
+        self.write_superblock(|raw| {
+            raw.note_mount(u64::try_from(seconds).unwrap_or(0));
+            raw.set_hash_signedness(signedness);
+            mark_in_use(raw, orphan_file);
+        })?;
+        self.read_only.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Finishes what a crash has left: deletes and truncates the orphans.
+    fn finish_orphans(&self, read_only: bool) -> Result {
+        let device = &self.volume.device;
+        if self.state_bits.load(Ordering::Acquire) & state::ERROR != 0 {
+            say(device, Level::Warning, format_args!("errors on the file system: orphans are left to e2fsck"));
+            return Ok(());
+        }
+        if read_only {
+            // Even so: it is as much a part of recovery as the replay.
+            self.mark_in_use()?;
+        }
+        let (mut deleted, mut truncated) = (0u32, 0u32);
+        while let Some(ino) = self.orphans.next() {
+            match self.finish_orphan(ino) {
+                Ok(true) => deleted = deleted.saturating_add(1),
+                Ok(false) => truncated = truncated.saturating_add(1),
+                Err(error) => {
+                    say(device, Level::Warning, format_args!("orphan inode {ino} cannot be finished: {error}"));
+                    self.orphans.skip(ino);
+                }
+            }
+        }
+        if deleted > 0 {
+            say(device, Level::Info, format_args!("{deleted} orphan inodes deleted"));
+        }
+        if truncated > 0 {
+            say(device, Level::Info, format_args!("{truncated} truncates cleaned up"));
+        }
+        Ok(())
+    }
+
+    /// Deletes (`true`) or truncates (`false`) one orphan.
+    fn finish_orphan(&self, ino: Ino) -> Result<bool> {
+        let inode = Inode::load(&self.volume, ino, Purpose::Orphan)?;
+        if inode.fields().links == 0 {
+            inode.delete(&self.volume, &self.orphans)?;
+            return Ok(true);
+        }
+        let mut handle = self.volume.start(inode.truncate_credits())?;
+        if inode.can_truncate() {
+            inode.remove_from(&self.volume, &self.orphans, &mut handle, inode.disk_size())?;
+        } else {
+            self.orphans.remove(&self.volume, &mut handle, ino)?;
+        }
+        Ok(false)
+    }
+}

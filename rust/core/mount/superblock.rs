@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing the superblock past the journal: before it runs, while it is empty, after it stopped.
+
+use super::Filesystem;
+use crate::core::alloc::Statistics;
+use crate::core::cache::{BufferMut, Kind};
+use crate::core::error::{Error, Place, Result};
+use crate::core::platform::{clock, Block, Device, WriteClass};
+use crate::core::volume::Volume;
+use crate::format::checksum::Checksums;
+use crate::format::features::{Incompat, RoCompat};
+use crate::format::geometry::Geometry;
+use crate::format::superblock::{RawSuperblock, LEN};
+use core::sync::atomic::Ordering;
+
+/// Edits the superblock in the bytes of its block.
+fn edit_block(geometry: &Geometry, bytes: &mut [u8], edit: impl FnOnce(&mut RawSuperblock)) -> Result {
+    let at = geometry.superblock_block();
+    let record = bytes.get_mut(geometry.superblock_offset()..).unwrap_or(&mut []);
+    edit(RawSuperblock::view_mut(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?);
+    Ok(())
+}
+
+/// Reads the superblock's block from the device, edits and seals it, writes it back; durable when it
+/// returns. Nothing of it is in the cache.
+pub(super) fn write_raw(
+    device: &Device,
+    geometry: &Geometry,
+    checksums: &Checksums,
+    edit: impl FnOnce(&mut RawSuperblock),
+) -> Result {
+    let at = geometry.superblock_block();
+    let failed = |error| Error::at_block(error, at);
+    let mut block: Block = device.read_block(at.get()).map_err(failed)?;
+    let bytes = block.get_mut().ok_or(Error::NoMemory)?;
+    edit_block(geometry, bytes, edit)?;
+    let start = geometry.superblock_offset();
+    let record = bytes.get_mut(start..start.saturating_add(LEN)).unwrap_or(&mut []);
+    checksums.seal_superblock(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?;
+    device.write_blocks(&[(at.get(), block)], WriteClass::Journal).map_err(failed)?;
+    device.flush().map_err(failed)
+}
+
+/// Says that there is something to recover, in the journal and perhaps in the orphan file.
+pub(super) fn mark_in_use(raw: &mut RawSuperblock, orphan_file: bool) {
+    raw.set_incompat(Incompat::RECOVER, true);
+    if orphan_file {
+        raw.set_ro_compat(RoCompat::ORPHAN_PRESENT, true);
+    }
+}
+
+/// The count of free inodes as the superblock holds it.
+pub(super) fn free_inodes(counts: &Statistics) -> u32 {
+    u32::try_from(counts.free_inodes).unwrap_or(u32::MAX)
+}
+
+impl Volume {
+    /// Makes the same edit in the superblock on the device and in the one in memory.
+    ///
+    /// For times when no transaction holds the superblock: the journal is empty, or has stopped.
+    fn edit_superblock_directly(&self, edit: impl Fn(&mut RawSuperblock)) -> Result {
+        let geometry = &self.superblock.geometry;
+        write_raw(&self.device, geometry, self.checksums(), &edit)?;
+        let buffer = self.read(geometry.superblock_block(), Kind::Superblock)?;
+        let mut bytes = BufferMut::new(buffer.block(), buffer.version())?;
+        edit_block(geometry, &mut bytes, edit)
+    }
+}
+
+impl Filesystem {
+    /// Edits the superblock past the journal, and updates what every such write updates: counts of
+    /// free blocks and inodes, the write time, and the bytes written.
+    pub(super) fn write_superblock(&self, edit: impl Fn(&mut RawSuperblock)) -> Result {
+        let counts = self.volume.allocator.statistics();
+        let written = self.kbytes_written();
+        let (seconds, _) = clock::now();
+        self.volume.edit_superblock_directly(|raw| {
+            raw.set_free_blocks(counts.settled_free_blocks);
+            raw.set_free_inodes(free_inodes(&counts));
+            raw.set_write_time(u64::try_from(seconds).unwrap_or(0));
+            raw.set_kbytes_written(written);
+            edit(raw);
+        })
+    }
+
+    /// KiB written over the file system's life.
+    fn kbytes_written(&self) -> u64 {
+        let sectors = self.volume.device.sectors_written().saturating_sub(self.sectors_at_mount);
+        self.volume.superblock.kbytes_written.saturating_add(sectors / 2)
+    }
+
+    /// Says on the disk that there is something to recover from here on.
+    pub(super) fn mark_in_use(&self) -> Result {
+        let orphan_file = self.orphans.has_file();
+        self.write_superblock(|raw| mark_in_use(raw, orphan_file))
+    }
+
+    /// Says on the disk that there is nothing to recover; the journal is empty.
+    pub(super) fn mark_clean(&self) -> Result {
+        let leftover = self.orphans.has_file() && !self.orphans.file_is_empty();
+        let state = self.state_bits.load(Ordering::Acquire);
+        self.write_superblock(|raw| {
+            raw.set_incompat(Incompat::RECOVER, false);
+            raw.set_ro_compat(RoCompat::ORPHAN_PRESENT, leftover);
+            raw.set_state(state);
+        })
+    }
+}
