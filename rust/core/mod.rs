@@ -8,6 +8,7 @@
 
 pub mod alloc;
 pub mod cache;
+pub mod dir;
 pub mod error;
 pub mod events;
 pub mod journal;

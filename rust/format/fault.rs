@@ -182,6 +182,7 @@ faults! {
         NoDot(at, _) => "the entry at offset {at} is not the dot entry that belongs there",
         NoEntry(at, _) => "there is no entry in use at offset {at}",
         BlockSize(size, _) => "a directory block of {size} bytes cannot be",
+        Hole(block, _) => "block {block} of the directory has no place on the disk",
     }
 }
 

@@ -6,11 +6,11 @@
 use super::{Buffer, BufferMut, Cache, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::platform::Device;
-use crate::format::bytes::{le16, le32};
 use crate::format::checksum::Checksums;
 use crate::format::dirent::DirFormat;
 use crate::format::fault::Fault;
 use crate::format::geometry::Geometry;
+use crate::format::htree;
 use crate::format::units::{DiskBlock, Group, Ino, Tid};
 use core::ops::Range;
 
@@ -86,7 +86,7 @@ impl Sealer {
                 sums.verify_inode_bitmap(&desc, bits)
             }
             Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data),
-            Kind::Directory(owner) => match index_offset(data) {
+            Kind::Directory(owner) => match htree::count_limit_offset(data) {
                 Some(offset) => sums.verify_htree(owner.seed, data, offset),
                 None => sums
                     .verify_dir_block(owner.seed, data)
@@ -180,7 +180,7 @@ impl Sealer {
                 Ok(())
             }
             Kind::ExtentNode(owner) => sums.seal_extent_block(owner.seed, bytes),
-            Kind::Directory(owner) => match index_offset(bytes) {
+            Kind::Directory(owner) => match htree::count_limit_offset(bytes) {
                 Some(offset) => sums.seal_htree(owner.seed, bytes, offset),
                 None => sums.seal_dir_block(owner.seed, bytes),
             },
@@ -281,20 +281,4 @@ impl core::ops::Deref for DescriptorBytes {
     fn deref(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
-}
-
-/// Where the limit and count words of a directory index node are, if the block is one.
-///
-/// The root hides them behind "." and "..", an inner node behind an unused entry as long as the block.
-fn index_offset(block: &[u8]) -> Option<usize> {
-    let first_len = usize::from(le16(block, 4)?);
-    if le32(block, 0)? == 0 {
-        return (first_len == block.len()).then_some(8);
-    }
-    let rest = block.len().checked_sub(12)?;
-    let root = first_len == 12
-        && usize::from(le16(block, 16)?) == rest
-        && le32(block, 24)? == 0
-        && block.get(29) == Some(&8);
-    root.then_some(32)
 }
