@@ -192,7 +192,6 @@ pub fn to_disk(
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
     use proptest::prelude::*;
     use std::{vec, vec::Vec};

@@ -190,7 +190,6 @@ pub fn count_clear(bits: &[u8], range: Range<u32>) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
     use proptest::prelude::*;
     use std::vec::Vec;

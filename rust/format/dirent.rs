@@ -491,3 +491,6 @@ impl DirFormat {
         self.init_tail(block)
     }
 }
+
+#[cfg(test)]
+mod tests;

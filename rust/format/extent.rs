@@ -414,3 +414,6 @@ pub const fn rooms(block_size: u32) -> (u16, u16) {
         capacity(index(block_size)),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,25 +10,42 @@ use core::fmt;
 /// The record a fault was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "each name is the record's own")]
 pub enum Record {
+    /// The superblock.
     Superblock,
+    /// A group descriptor.
     GroupDesc,
+    /// A block bitmap.
     BlockBitmap,
+    /// An inode bitmap.
     InodeBitmap,
+    /// An inode's record.
     Inode,
+    /// A node of an extent tree.
     ExtentNode,
+    /// A block of a directory.
     DirBlock,
+    /// A root or node of a directory's hash index.
     HtreeNode,
+    /// A block of extended attributes.
     XattrBlock,
+    /// Extended attributes in an inode's record.
     XattrBody,
+    /// A block of the orphan file.
     OrphanBlock,
+    /// The journal's superblock.
     JournalSuperblock,
+    /// A descriptor block of the journal.
     JournalDescriptor,
+    /// A revoke block of the journal.
     JournalRevoke,
+    /// A commit block of the journal.
     JournalCommit,
+    /// A block that went through the journal.
     JournalBlock,
+    /// A block of block numbers.
     IndirectBlock,
+    /// An access control list.
     Acl,
 }
 

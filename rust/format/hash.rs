@@ -209,3 +209,105 @@ fn tea(state: &mut [u32; 4], words: &[u32; 4]) {
     state[0] = state[0].wrapping_add(left);
     state[1] = state[1].wrapping_add(right);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: &[u8] = b"a-name-that-is-longer-than-thirty-two-bytes-to-take-a-second-round";
+    const NAMES: [&[u8]; 6] = [
+        b"a",
+        b"hello",
+        LONG,
+        "näme-ÿ".as_bytes(),
+        b"0123456789abcdef",
+        b"0123456789abcdef0123456789abcdef",
+    ];
+
+    /// What `debugfs -R "dx_hash -h FUNCTION [-s SEED] NAME"` of e2fsprogs 1.47.0 prints for them.
+    const NO_SEED: [[(u32, u32); 6]; 3] = [
+        [
+            (0xe74b_53e2, 0),
+            (0x3225_2546, 0),
+            (0xb05f_860a, 0),
+            (0xf7e7_91fa, 0),
+            (0x415c_16fe, 0),
+            (0x6d4a_15ee, 0),
+        ],
+        [
+            (0xd5fa_7d7a, 0xacb4_8187),
+            (0x1746_da32, 0x4200_13b5),
+            (0xec8b_5afa, 0x1876_08aa),
+            (0x4501_d22a, 0xbcdb_a67f),
+            (0x8cb5_02b6, 0x5acf_4f33),
+            (0x3618_4620, 0xc959_df59),
+        ],
+        [
+            (0x6d0e_a4c0, 0xc189_22df),
+            (0x6f5b_b1a8, 0x2319_17c2),
+            (0x5ad8_ffe6, 0xb633_061c),
+            (0x8010_cb22, 0x86cb_e6c8),
+            (0x5a07_88b2, 0xefa4_e711),
+            (0xcbe9_5e3c, 0x1762_7589),
+        ],
+    ];
+    /// The same with the seed e5d4c3b2-a190-8877-6655-443322110f1e.
+    const SEED: HashSeed = HashSeed([0xb2c3_d4e5, 0x7788_90a1, 0x3344_5566, 0x1e0f_1122]);
+    const SEEDED: [[(u32, u32); 6]; 3] = [
+        NO_SEED[0],
+        [
+            (0x674a_6188, 0x1bae_7c1d),
+            (0x3392_774c, 0xda63_fa8a),
+            (0x8651_0d52, 0xafb6_4b11),
+            (0xd6a9_ba2e, 0x7f8f_9a33),
+            (0xc92d_ce4a, 0x1237_4526),
+            (0x25fd_bd18, 0x39ee_f9c3),
+        ],
+        [
+            (0x8d77_5a16, 0x21e5_0887),
+            (0xe1e4_8be8, 0x01fe_7c03),
+            (0x4923_c726, 0x24a6_bea0),
+            (0x78fe_f8ba, 0xbf0f_d613),
+            (0x6164_b92e, 0x6081_ce96),
+            (0x2f90_3916, 0x3f28_ecdc),
+        ],
+    ];
+
+    #[test]
+    fn as_debugfs_says() {
+        let versions = [HashVersion::Legacy, HashVersion::HalfMd4, HashVersion::Tea];
+        for (seed, table) in [(HashSeed::default(), NO_SEED), (SEED, SEEDED)] {
+            for (version, row) in versions.into_iter().zip(table) {
+                for (name, (major, minor)) in NAMES.into_iter().zip(row) {
+                    let hasher = Hasher {
+                        version,
+                        signedness: Signedness::Signed,
+                        seed,
+                    };
+                    let want = NameHash { major, minor };
+                    assert_eq!(hasher.hash(name), want, "{version:?} {name:?}");
+                    let unsigned = Hasher {
+                        signedness: Signedness::Unsigned,
+                        ..hasher
+                    };
+                    assert_eq!(unsigned.hash(name) == want, name.is_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_versions() {
+        for number in 0..=255u8 {
+            let version = HashVersion::from_default(number);
+            assert_eq!(version.is_some(), number < 6);
+            assert_eq!(
+                HashVersion::from_root(number),
+                version.map(|v| (v, (number > 2).then_some(Signedness::Unsigned)))
+            );
+            if let Some(version) = version.filter(|_| number < 3) {
+                assert_eq!(version.number(), number);
+            }
+        }
+    }
+}

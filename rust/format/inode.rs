@@ -152,14 +152,20 @@ impl InodeFlags {
 
 /// What an inode is, from its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each name says it")]
 pub enum InodeKind {
+    /// A file.
     Regular,
+    /// A directory.
     Directory,
+    /// A symbolic link.
     Symlink,
+    /// A character device.
     CharDevice,
+    /// A block device.
     BlockDevice,
+    /// A pipe with a name.
     Fifo,
+    /// A socket.
     Socket,
 }
 
@@ -534,3 +540,6 @@ impl InodeFields {
         let _ = super::bytes::put_le32(&mut self.i_block, 4, new);
     }
 }
+
+#[cfg(test)]
+pub(in crate::format) mod tests;

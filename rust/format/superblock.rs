@@ -221,3 +221,6 @@ impl Superblock {
         Ok(Checksums::new(functions, mode, Seed(seed), raw.uuid))
     }
 }
+
+#[cfg(test)]
+mod tests;
