@@ -13,3 +13,5 @@ pub mod error;
 pub mod events;
 pub mod journal;
 pub mod platform;
+pub mod volume;
+pub mod xattr;

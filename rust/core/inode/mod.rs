@@ -17,6 +17,7 @@ mod load;
 mod orphan;
 mod store;
 mod superblock;
+mod xattr;
 
 pub use create::NewInode;
 pub use crate::format::inode::InodeKind;

@@ -20,9 +20,11 @@ mod options;
 mod rename;
 mod statistics;
 mod superblock;
+mod xattr;
 
 pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
 pub use super::dir::Width;
+pub use super::xattr::Acl;
 pub use super::map::{Completion, Mapping, Ordered, State};
 pub use crate::format::inode::Timestamp;
 pub use data::AttributeChanges;

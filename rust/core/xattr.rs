@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes: reading those that are on the disk.
+//!
+//! An inode has them in its own record, behind the fields, and in one block, which several inodes
+//! may share. A name is in one of the two; the record comes first.
+
+use super::cache::Kind;
+use super::error::{Error, Place, Result};
+use super::platform::{Vec, GFP};
+use super::volume::Volume;
+use crate::format::fault::Fault;
+use crate::format::units::{DiskBlock, Ino};
+use crate::format::xattr::{Attrs, POSIX_ACL_ACCESS, POSIX_ACL_DEFAULT};
+use crate::format::{acl, xattr};
+
+/// Where the attributes of one inode are.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    /// The inode.
+    pub ino: Ino,
+    /// Its record, all bytes of it.
+    pub record: &'a [u8],
+    /// How many bytes of the record are extra fields.
+    pub extra_size: u16,
+    /// The block of attributes, if there is one.
+    pub block: Option<DiskBlock>,
+}
+
+/// Which of an inode's two access control lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acl {
+    /// The inode's own.
+    Access,
+    /// What new inodes in a directory get.
+    Default,
+}
+
+impl Acl {
+    /// The name index of its attribute.
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::Access => POSIX_ACL_ACCESS,
+            Self::Default => POSIX_ACL_DEFAULT,
+        }
+    }
+}
+
+impl Attributes<'_> {
+    /// The value of an attribute, by its name index and the rest of its name.
+    ///
+    /// [`Error::NoData`] if there is no such attribute.
+    pub fn get(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Vec<u8>> {
+        let mut value = None;
+        self.visit(volume, |attrs| {
+            let Some(attr) = attrs.find(index, name) else {
+                return Ok(true);
+            };
+            let mut copy = Vec::with_capacity(attr.value.len(), GFP)?;
+            copy.extend_from_slice(attr.value, GFP)?;
+            value = Some(copy);
+            Ok(false)
+        })?;
+        value.ok_or(Error::NoData)
+    }
+
+    /// Calls `each` with the name index and the rest of the name of every attribute.
+    pub fn list(&self, volume: &Volume, mut each: impl FnMut(u8, &[u8]) -> Result) -> Result {
+        self.visit(volume, |attrs| {
+            for attr in attrs.iter() {
+                each(attr.index, attr.name)?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// An access control list in the form of the xattr interface; `None` if there is none.
+    pub fn acl(&self, volume: &Volume, which: Acl) -> Result<Option<Vec<u8>>> {
+        let disk = match self.get(volume, which.index(), b"") {
+            Err(Error::NoData) => return Ok(None),
+            got => got?,
+        };
+        let corrupt = |fault| self.corrupt(DiskBlock(0), fault);
+        let len = acl::to_xattr(&disk, None).map_err(corrupt)?;
+        let mut list = Vec::from_elem(0u8, len, GFP)?;
+        acl::to_xattr(&disk, Some(&mut list)).map_err(corrupt)?;
+        Ok(Some(list))
+    }
+
+    fn corrupt(&self, block: DiskBlock, fault: Fault) -> Error {
+        let ino = self.ino;
+        Error::Corrupt(Place { ino, block }, fault)
+    }
+
+    /// Calls `each` for the record and for the block, until it says `false`.
+    fn visit(
+        &self,
+        volume: &Volume,
+        mut each: impl FnMut(&xattr::Attrs<'_>) -> Result<bool>,
+    ) -> Result {
+        let in_body = Attrs::in_body(self.record, self.extra_size);
+        if let Some(attrs) = in_body.map_err(|fault| self.corrupt(DiskBlock(0), fault))? {
+            if !each(&attrs)? {
+                return Ok(());
+            }
+        }
+        let Some(block) = self.block else {
+            return Ok(());
+        };
+        let data = volume.read(block, Kind::Xattr)?.data()?;
+        let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(block, fault))?;
+        each(&attrs).map(drop)
+    }
+}
