@@ -28,6 +28,8 @@ struct Rext4;
 
 impl kernel::Module for Rext4 {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        #[cfg(REXT4_SELFTEST)]
+        linux::selftest::run()?;
         pr_info!("loaded\n");
         Ok(Self)
     }

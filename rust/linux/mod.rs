@@ -18,6 +18,8 @@ pub mod log;
 pub mod map;
 pub mod nofs;
 pub mod random;
+#[cfg(REXT4_SELFTEST)]
+pub mod selftest;
 pub mod sync;
 pub mod thread;
 pub mod trace;
