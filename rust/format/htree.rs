@@ -51,26 +51,6 @@ impl Place {
     }
 }
 
-/// What an index block is, told by its own bytes, and where its entries begin: a node begins with
-/// an unused entry as long as the block, a root with a dot entry of 12 bytes and a dot-dot entry
-/// of the rest. `None` when it is neither. Only for blocks that are known to be of an index: an
-/// empty leaf of a disk without checksums looks like a node.
-pub fn count_limit_offset(block: &[u8]) -> Option<usize> {
-    let stored = |len: usize| match len {
-        65536 => u16::MAX,
-        len => len as u16,
-    };
-    let size = block.len();
-    let first = le16(block, 4)?;
-    if first == stored(size) && le32(block, 0)? == 0 {
-        return Some(Place::Node.entries_at());
-    }
-    let rest = stored(size.checked_sub(DOT)?);
-    let info = le32(block, INFO)? == 0 && block.get(INFO.saturating_add(5)) == Some(&8);
-    let root = usize::from(first) == DOT && le16(block, DOT.saturating_add(4))? == rest && info;
-    root.then_some(Place::Root.entries_at())
-}
-
 /// What the root says of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootInfo {
