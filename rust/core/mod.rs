@@ -12,6 +12,7 @@ pub mod dir;
 pub mod error;
 pub mod events;
 pub mod journal;
+pub mod map;
 pub mod platform;
 pub mod volume;
 pub mod xattr;

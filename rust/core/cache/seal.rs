@@ -8,6 +8,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::platform::Device;
 use crate::format::checksum::Checksums;
 use crate::format::dirent::DirFormat;
+use crate::format::extent::{self, Expect};
 use crate::format::fault::Fault;
 use crate::format::geometry::Geometry;
 use crate::format::htree;
@@ -85,7 +86,11 @@ impl Sealer {
                     .unwrap_or(data);
                 sums.verify_inode_bitmap(&desc, bits)
             }
-            Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data),
+// What its parent says of the node is checked by whoever walks the tree.
+            Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data).and_then(|()| {
+                let inside = |start, len| self.geometry.has_blocks(start, len);
+                extent::check(data, &Expect::ROOT, inside).map(|_| ())
+            }),
             Kind::Directory(owner) => match htree::count_limit_offset(data) {
                 Some(offset) => sums.verify_htree(owner.seed, data, offset),
                 None => sums

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ordered extents: the disk learns of a block when its data is there.
+//!
+//! Neighbours that finished together share a handle. The caller starts it with
+//! [`FileMap::credits_for_finish`], writes the inode's new root and block count under it, and ends page
+//! writeback only after it has closed the handle.
+
+use super::change::{change_credits, Context};
+use super::edit::Change;
+use super::status::Piece;
+use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
+use crate::core::alloc::{Allocator, Request, Reservation, SETTLE_CREDITS};
+use crate::core::error::{Error, Result};
+use crate::core::journal::{Handle, Run};
+use crate::core::volume::Volume;
+use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN, MAX_WRITTEN};
+use crate::format::units::{DiskBlock, FileBlock};
+
+/// At most so many ordered extents should share a handle, so that it asks for few credits.
+pub const BATCH: usize = 16;
+
+/// What is new about blocks whose data has reached the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// They were in flight: nothing on the disk knows of them.
+    Fresh,
+    /// They were allocated, but unwritten.
+    Convert,
+}
+
+/// Blocks of a file whose data has reached the disk, or failed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// The first block.
+    pub start: FileBlock,
+    /// How many, at least 1.
+    pub len: u32,
+    /// Where the first one is.
+    pub block: DiskBlock,
+    /// What they were.
+    pub kind: Completion,
+}
+
+impl Ordered {
+    /// The blocks of the file.
+    pub const fn range(&self) -> BlockRange {
+        BlockRange::new(self.start, self.len)
+    }
+}
+
+impl FileMap {
+    /// How many credits a handle needs for [`Self::finish`] of these. The inode's record comes on top.
+    pub fn credits_for_finish(&self, volume: &Volume, finished: &[Ordered]) -> u32 {
+        let root = self.status.lock().root;
+        credits(&volume.allocator, root, finished)
+    }
+
+    /// The data of these is on the disk: what was in flight goes into the bitmap and the tree, what was
+    /// unwritten is written now. Then the inode's root and block count have to be written.
+    ///
+    /// [`Error::Again`] if the tree grew since the credits were reckoned: nothing has been done, ask
+    /// again for more. After any other error the caller calls [`Self::fail`]; what was done stays.
+    /// Parts that are finished already, or were given up, are passed over.
+    pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
+        let mut inner = self.inner.lock();
+        let needed = credits(&volume.allocator, inner.tree.header()?, finished);
+        let missing = needed.saturating_sub(handle.credits());
+        if missing > 0 && !handle.extend(missing)? {
+            return Err(Error::Again);
+        }
+        self.with_nodes(volume, handle, &mut inner, |inner, cx| {
+            finished.iter().try_for_each(|ordered| match ordered.kind {
+                Completion::Fresh => self.finish_fresh(inner, cx, ordered),
+                Completion::Convert => self.finish_convert(inner, cx, ordered),
+            })
+        })
+    }
+
+    /// The data of these blocks did not reach the disk: what was in flight is given back, and is a
+    /// hole; what was unwritten stays so. May be called under a folio lock.
+    pub fn fail(&self, volume: &Volume, ordered: &Ordered) -> Result {
+        if ordered.kind == Completion::Convert {
+            return Ok(());
+        }
+        let whole = Piece {
+            range: ordered.range(),
+            state: State::InFlight(ordered.block),
+        };
+        self.each_in_flight(whole, |part| {
+            let same = |pieces: &super::Pieces| {
+                pieces
+                    .find(part.range.start)
+                    .and_then(|piece| piece.within(part.range))
+                    == Some(part)
+            };
+            if self.put_if(part.range, State::Hole, same)? {
+                let start = part.state.block().unwrap_or_default();
+                volume.allocator.release(Run {
+                    start,
+                    len: part.range.len(),
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// The credits that [`Self::allocate_now`] needs. The inode's record comes on top.
+    pub fn credits_for_allocate(&self) -> u32 {
+        let depth = self.status.lock().root.depth;
+        SETTLE_CREDITS + change_credits((depth + 1).min(MAX_DEPTH))
+    }
+
+    /// Allocates up to `len` blocks from `at` on, at once written: for directories and symbolic links,
+    /// whose contents the same handle writes. A block that is there already is returned as it is.
+    pub fn allocate_now(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        at: FileBlock,
+        len: u32,
+    ) -> Result<Mapping> {
+        self.fill_hole(volume, handle, at, len, false)
+    }
+
+    /// Allocates up to `len` blocks from `at` on that read as zeroes. A block that is there already is
+    /// returned as it is. Credits and the inode as for [`Self::allocate_now`].
+    pub fn allocate_unwritten(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        at: FileBlock,
+        len: u32,
+    ) -> Result<Mapping> {
+        self.fill_hole(volume, handle, at, len, true)
+    }
+
+    fn fill_hole(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        at: FileBlock,
+        len: u32,
+        unwritten: bool,
+    ) -> Result<Mapping> {
+        let found = self.lookup(volume, at, len.max(1))?;
+        if found.state != State::Hole {
+            return Ok(found);
+        }
+        let mut inner = self.inner.lock();
+        let longest = if unwritten {
+            MAX_UNWRITTEN
+        } else {
+            MAX_WRITTEN
+        };
+        let wanted = found.len.min(u32::from(longest));
+        let mut paid = volume.allocator.reserve(u64::from(wanted), true)?;
+        let goal = self.goal(volume, &inner, at)?;
+        let request = Request {
+            ino: self.owner.ino,
+            logical: at,
+            goal,
+            len: wanted,
+            file_blocks: u64::from(at.get()) + u64::from(wanted),
+            window: if self.contents == Contents::Data {
+                Some(&mut inner.window)
+            } else {
+                None
+            },
+        };
+        let in_flight = volume
+            .allocator
+            .allocate(handle.journal(), request, &mut paid)?;
+        let run = in_flight.run();
+        let range = BlockRange::new(at, run.len);
+        let state = if unwritten {
+            State::Unwritten(run.start)
+        } else {
+            State::Written(run.start)
+        };
+        self.with_nodes(volume, handle, &mut inner, |inner, cx| {
+            self.insert(inner, cx, Piece { range, state }, || {
+                in_flight.keep();
+            })
+        })?;
+        Ok(Mapping {
+            start: at,
+            len: run.len,
+            state,
+            sequence: self.sequence(),
+        })
+    }
+
+    /// Does something to the tree with the space promised to its nodes, and notes what came of it.
+    pub(super) fn with_nodes<'j, R>(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'j>,
+        inner: &mut Inner,
+        change: impl FnOnce(&mut Inner, &mut Context<'_, '_, 'j>) -> Result<R>,
+    ) -> Result<R> {
+        let loan = self.status.lock().lend_nodes();
+        let lent = loan.as_ref().map_or(0, Reservation::blocks);
+        let mut reserved = loan.unwrap_or_else(|| volume.allocator.no_reservation());
+        let changed = change(
+            inner,
+            &mut Context {
+                volume,
+                handle,
+                reserved: &mut reserved,
+            },
+        );
+        let root = inner.tree.header();
+        let mut status = self.status.lock();
+        if let Ok(root) = root {
+            status.root = root;
+        }
+        status.take_back(reserved, lent);
+        changed
+    }
+
+    fn finish_fresh(
+        &self,
+        inner: &mut Inner,
+        cx: &mut Context<'_, '_, '_>,
+        ordered: &Ordered,
+    ) -> Result {
+        let whole = Piece {
+            range: ordered.range(),
+            state: State::InFlight(ordered.block),
+        };
+        self.each_in_flight(whole, |mut rest| {
+            while !rest.range.is_empty() {
+                let first = BlockRange::new(
+                    rest.range.start,
+                    u32::from(MAX_WRITTEN).min(rest.range.len()),
+                );
+                let written = State::Written(rest.state.block().ok_or(Error::Invalid)?);
+                self.insert(
+                    inner,
+                    cx,
+                    Piece {
+                        range: first,
+                        state: written,
+                    },
+                    || {},
+                )?;
+                let after = BlockRange {
+                    start: first.end,
+                    end: rest.range.end,
+                };
+                rest = Piece {
+                    range: after,
+                    state: rest.state.advanced(first.len()),
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// Enters allocated blocks in the bitmap, and as `piece` in the tree: all of it, or nothing.
+    /// `settled` is called when the bitmap has them.
+    fn insert(
+        &self,
+        inner: &mut Inner,
+        cx: &mut Context<'_, '_, '_>,
+        piece: Piece,
+        settled: impl FnOnce(),
+    ) -> Result {
+        let (range, start) = (piece.range, piece.state.block().ok_or(Error::Invalid)?);
+        let len = u16::try_from(range.len()).map_err(|_| Error::Invalid)?;
+        let unwritten = matches!(piece.state, State::Unwritten(_));
+        let extent = Extent {
+            lblk: range.start,
+            len,
+            pblk: start,
+            unwritten,
+        };
+        let plan = inner.tree.plan(cx, &Change::Insert(extent))?;
+        cx.volume.allocator.settle(
+            cx.handle,
+            Run {
+                start,
+                len: range.len(),
+            },
+        )?;
+        settled();
+        inner.tree.apply(cx, &plan)?;
+        inner.tree.blocks = inner.tree.blocks.saturating_add(u64::from(range.len()));
+        cx.whole(self.put(range, piece.state))
+    }
+
+    fn finish_convert(
+        &self,
+        inner: &mut Inner,
+        cx: &mut Context<'_, '_, '_>,
+        ordered: &Ordered,
+    ) -> Result {
+        let range = ordered.range();
+        let mut at = range.start;
+        while at < range.end {
+            let found = inner.tree.lookup(cx.volume, at)?;
+            let rest = BlockRange {
+                start: at,
+                end: range.end,
+            };
+            let part = found.within(rest).ok_or(Error::Invalid)?;
+            at = part.range.end;
+            let State::Unwritten(start) = part.state else {
+                continue;
+            };
+            let plan = inner.tree.plan(cx, &Change::Convert(part.range))?;
+            inner.tree.apply(cx, &plan)?;
+            cx.whole(self.put(part.range, State::Written(start)))?;
+        }
+        Ok(())
+    }
+
+    /// Hands every part of `whole` that is in flight, and at the same place on the disk, to `each`.
+    fn each_in_flight(&self, whole: Piece, mut each: impl FnMut(Piece) -> Result) -> Result {
+        let mut at = whole.range.start;
+        while at < whole.range.end {
+            let rest = BlockRange {
+                start: at,
+                end: whole.range.end,
+            };
+            let found = self
+                .status
+                .lock()
+                .pieces
+                .first_from(at)
+                .and_then(|piece| piece.within(rest));
+            let Some(part) = found else {
+                break;
+            };
+            at = part.range.end;
+            if whole.within(part.range) == Some(part) {
+                each(part)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Credits for finishing these with a root like this.
+fn credits(allocator: &Allocator, root: Header, finished: &[Ordered]) -> u32 {
+    let fresh = finished
+        .iter()
+        .filter(|ordered| ordered.kind == Completion::Fresh);
+    let settle = fresh.fold(0u32, |sum, ordered| {
+        sum.saturating_add(allocator.credits(Run {
+            start: ordered.block,
+            len: ordered.len,
+        }))
+    });
+    // An ordered extent longer than an extent can be is more than one; a conversion may add two.
+    let parts = finished.iter().fold(0u32, |sum, ordered| {
+        sum.saturating_add(2 * ordered.len.div_ceil(u32::from(MAX_UNWRITTEN)))
+    });
+    if root.depth == 0 && u32::from(root.entries).saturating_add(parts) <= u32::from(root.max) {
+        return settle;
+    }
+    let changes = finished.iter().fold(0u32, |sum, ordered| {
+        sum.saturating_add(ordered.len.div_ceil(u32::from(MAX_UNWRITTEN)))
+    });
+    // Each level may get one more while this handle is open.
+    let depth = root.depth.saturating_add(1).min(MAX_DEPTH);
+    settle.saturating_add(changes.saturating_mul(change_credits(depth)))
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Blocks that the disk knows nothing of yet: delayed, then in flight.
+//!
+//! A delayed block has space promised to it, for itself and for the tree nodes it may need. Writeback
+//! of any of them gives the whole delayed run its place, in memory. Space is promised under no lock but
+//! the caller's folio lock, and counted under the status lock.
+
+use super::status::{Piece, Spare};
+use super::{BlockRange, FileMap, Inner, Mapping, State, Status};
+use crate::core::alloc::{Goal, InFlight, Request, Reservation};
+use crate::core::error::{Error, Result};
+use crate::core::journal::Run;
+use crate::core::volume::Volume;
+use crate::format::units::{DiskBlock, FileBlock};
+
+/// The longest run that is allocated at once, in blocks: that of one extent.
+const LONGEST: u32 = 32768;
+
+/// How a try to make blocks delayed went.
+enum Try {
+    /// They are, or were something else already.
+    Done(Mapping, bool),
+    /// Nothing is known of them.
+    Unknown,
+    /// More space has to be promised.
+    Promise(u64),
+    /// More memory is needed.
+    Memory(super::status::Lack),
+}
+
+impl FileMap {
+    /// The state of `at` for a write of `len` blocks; a hole becomes delayed, with space promised to
+    /// it. Returns whether it did, in this call.
+    ///
+    /// May answer for fewer blocks. [`Error::NoSpace`] if there is no space for even one. Starts no
+    /// handle; may wait for a commit that frees blocks, so the caller must not have one either.
+    pub fn reserve_delayed(
+        &self,
+        volume: &Volume,
+        at: FileBlock,
+        len: u32,
+        privileged: bool,
+    ) -> Result<(Mapping, bool)> {
+        let mut len = len.max(1);
+        let mut spare = Spare::default();
+        let mut extra: Option<Reservation> = None;
+        loop {
+            match self.try_reserve(BlockRange::new(at, len), &mut spare, &mut extra)? {
+                Try::Done(mapping, new) => return Ok((mapping, new)),
+                Try::Unknown => self.load(volume, at)?,
+                Try::Memory(lack) => spare.provide(lack)?,
+                Try::Promise(blocks) => {
+                    match volume
+                        .allocator
+                        .reserve_waiting(volume.journal()?, blocks, privileged)
+                    {
+                        Ok(more) => match extra.as_mut() {
+                            Some(extra) => extra.merge(more),
+                            None => extra = Some(more),
+                        },
+                        Err(Error::NoSpace) if len > 1 => len /= 2,
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try under the status lock; takes what it needs from `extra`.
+    fn try_reserve(
+        &self,
+        range: BlockRange,
+        spare: &mut Spare,
+        extra: &mut Option<Reservation>,
+    ) -> Result<Try> {
+        let mut status = self.status.lock();
+        let Some(piece) = status.pieces.find(range.start) else {
+            return Ok(Try::Unknown);
+        };
+        if piece.state != State::Hole {
+            return Ok(Try::Done(self.mapping(&status, piece, range)?, false));
+        }
+        let hole = piece.within(range).ok_or(Error::Invalid)?.range;
+        // The new piece may join neighbours; that it does not is the worst case.
+        let nodes = super::nodes_for(
+            status.root,
+            status.pieces.pending_pieces().saturating_add(1),
+            status.pieces.pending_blocks().saturating_add(hole.len()),
+        );
+        let wanted = nodes + u64::from(status.pieces.delayed()) + u64::from(hole.len());
+        let need = wanted.saturating_sub(status.has());
+        let have = extra.as_ref().map_or(0, Reservation::blocks);
+        if need > have {
+            return Ok(Try::Promise(need - have));
+        }
+        if let Err(lack) = status.pieces.prepare(hole, spare) {
+            return Ok(Try::Memory(lack));
+        }
+        status.pieces.set(hole, State::Delayed);
+        if let Some(part) = extra.as_mut().and_then(|extra| extra.split(need)) {
+            status.take_promise(part);
+        }
+        status.trim_promise();
+        self.changed();
+        let delayed = Piece {
+            range: hole,
+            state: State::Delayed,
+        };
+        Ok(Try::Done(self.mapping(&status, delayed, range)?, true))
+    }
+
+    /// What of `range` never reached the disk becomes a hole again: delayed blocks, and blocks in
+    /// flight, of which the caller knows that no I/O is under way.
+    pub fn release_delayed(&self, volume: &Volume, range: BlockRange) -> Result {
+        let mut at = range.start;
+        loop {
+            let next = {
+                let status = self.status.lock();
+                if status.pieces.pending_blocks() == 0 {
+                    return Ok(());
+                }
+                status.pieces.first_from(at)
+            };
+            let Some(found) = next.filter(|piece| piece.range.start < range.end) else {
+                return Ok(());
+            };
+            at = found.range.end;
+            let Some(part) = found.within(range).filter(|part| part.state.is_pending()) else {
+                continue;
+            };
+            self.drop_pending(volume, part)?;
+        }
+    }
+
+    /// Makes a pending piece a hole, if it is still there as it was.
+    fn drop_pending(&self, volume: &Volume, part: Piece) -> Result {
+        let same = |pieces: &super::Pieces| {
+            pieces
+                .find(part.range.start)
+                .and_then(|piece| piece.within(part.range))
+                == Some(part)
+        };
+        if self.put_if(part.range, State::Hole, same)? {
+            if let State::InFlight(start) = part.state {
+                volume.allocator.release(Run {
+                    start,
+                    len: part.range.len(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of `at` for writeback: if it is delayed, the whole delayed run around it gets its
+    /// place first. `file_blocks` is the file's size, in blocks, as far as the caller knows.
+    ///
+    /// Memory only, but for bitmaps that have to be read. The promise made to the delayed blocks pays.
+    pub fn begin_writeback(
+        &self,
+        volume: &Volume,
+        at: FileBlock,
+        file_blocks: u64,
+    ) -> Result<Mapping> {
+        loop {
+            let mapping = self.lookup(volume, at, u32::MAX)?;
+            if mapping.state != State::Delayed {
+                return Ok(mapping);
+            }
+            let mut inner = self.inner.lock();
+            self.place_run(volume, &mut inner, at, file_blocks)?;
+        }
+    }
+
+    /// The state of `at` for direct I/O of `len` blocks: holes and delayed blocks get their place.
+    ///
+    /// What is returned in flight and is not written in the end has to be given back by
+    /// [`Self::fail`]; what is unwritten is converted by [`Self::finish`].
+    pub fn allocate_direct(
+        &self,
+        volume: &Volume,
+        at: FileBlock,
+        len: u32,
+        file_blocks: u64,
+        privileged: bool,
+    ) -> Result<Mapping> {
+        let len = len.max(1);
+        let (mapping, _) = self.reserve_delayed(volume, at, len, privileged)?;
+        let mapping = if mapping.state == State::Delayed {
+            self.begin_writeback(volume, at, file_blocks)?
+        } else {
+            mapping
+        };
+        Ok(Mapping {
+            len: mapping.len.min(len),
+            ..mapping
+        })
+    }
+
+    /// Allocates blocks for (a part of) the delayed run around `at`.
+    fn place_run(
+        &self,
+        volume: &Volume,
+        inner: &mut Inner,
+        at: FileBlock,
+        file_blocks: u64,
+    ) -> Result {
+        let (run, mut paid) = {
+            let mut status = self.status.lock();
+            let Some(piece) = status
+                .pieces
+                .find(at)
+                .filter(|piece| piece.state == State::Delayed)
+            else {
+                return Ok(());
+            };
+            // Of a very long run, what is written first.
+            let far = at.get() - piece.range.start.get() >= LONGEST;
+            let start = if far { at } else { piece.range.start };
+            let run = BlockRange {
+                start,
+                end: piece.range.end,
+            };
+            let run = BlockRange::new(start, run.len().min(LONGEST));
+            let Some(paid) = status.lend(u64::from(run.len())) else {
+                return Err(Error::NoSpace);
+            };
+            (run, paid)
+        };
+        let placed = self.allocate_run(volume, inner, run, file_blocks, &mut paid);
+        let placed = placed.map(|found| {
+            let run = found.run();
+            (found.keep(), run.len)
+        });
+        {
+            let mut status = self.status.lock();
+            status.take_back(paid, u64::from(run.len()));
+        }
+        let (got, len) = placed?;
+        self.mark_in_flight(volume, BlockRange::new(run.start, len), got.start)
+    }
+
+    fn allocate_run<'v>(
+        &self,
+        volume: &'v Volume,
+        inner: &mut Inner,
+        run: BlockRange,
+        file_blocks: u64,
+        paid: &mut Reservation,
+    ) -> Result<InFlight<'v>> {
+        let goal = self.goal(volume, inner, run.start)?;
+        let request = Request {
+            ino: self.owner.ino,
+            logical: run.start,
+            goal,
+            len: run.len(),
+            file_blocks: file_blocks.max(u64::from(run.end.get())),
+            window: Some(&mut inner.window),
+        };
+        volume.allocator.allocate(volume.journal()?, request, paid)
+    }
+
+    /// What of `range` is still delayed is in flight now, to `block` and on; the rest of the blocks is
+    /// given back.
+    fn mark_in_flight(&self, volume: &Volume, range: BlockRange, block: DiskBlock) -> Result {
+        let whole = State::InFlight(block);
+        let mut at = range.start;
+        while at < range.end {
+            let rest = BlockRange {
+                start: at,
+                end: range.end,
+            };
+            let state = whole.advanced(at.get() - range.start.get());
+            let found = self
+                .status
+                .lock()
+                .pieces
+                .first_from(at)
+                .and_then(|piece| piece.within(rest));
+            // What was delayed when the blocks were looked for, and no longer is, was given up.
+            let part = match found {
+                Some(piece) if piece.range.start == at => piece,
+                Some(piece) => Piece {
+                    range: BlockRange {
+                        start: at,
+                        end: piece.range.start,
+                    },
+                    state: State::Hole,
+                },
+                None => Piece {
+                    range: rest,
+                    state: State::Hole,
+                },
+            };
+            let same = |pieces: &super::Pieces| {
+                pieces.find(at).and_then(|piece| piece.within(part.range)) == Some(part)
+            };
+            let start = state.block().unwrap_or_default();
+            let marked = if part.state == State::Delayed {
+                self.put_if(part.range, state, same)
+            } else {
+                Ok(false)
+            };
+            match marked {
+                Ok(true) => {}
+                Ok(false) if part.state == State::Delayed => continue,
+                Ok(false) => volume.allocator.release(Run {
+                    start,
+                    len: part.range.len(),
+                }),
+                Err(error) => {
+                    volume.allocator.release(Run {
+                        start,
+                        len: rest.len(),
+                    });
+                    return Err(error);
+                }
+            }
+            at = part.range.end;
+        }
+        Ok(())
+    }
+
+    /// Where the block `at` would best be: behind the block before it.
+    pub(super) fn goal(&self, volume: &Volume, inner: &Inner, at: FileBlock) -> Result<Goal> {
+        let known = self.status.lock().pieces.last_before(at);
+        let known = known.and_then(|piece| Some((piece.range, piece.state.block()?)));
+        let before = match known {
+            Some(found) => Some(found),
+            None => {
+                let extent = inner.tree.before(volume, at)?;
+                extent.map(|extent| {
+                    (
+                        BlockRange::new(extent.lblk, u32::from(extent.len)),
+                        extent.pblk,
+                    )
+                })
+            }
+        };
+        let Some((range, block)) = before else {
+            let is_directory = self.contents == super::Contents::Metadata;
+            return Ok(Goal::Near(
+                volume.allocator.inode_goal(self.owner.ino, is_directory),
+            ));
+        };
+        let next = super::further(block, range.len());
+        Ok(if range.end == at {
+            Goal::Next(next)
+        } else {
+            Goal::Near(next)
+        })
+    }
+}
+
+impl Status {
+    /// More space is promised.
+    fn take_promise(&mut self, more: Reservation) {
+        match self.promised.as_mut() {
+            Some(promised) => promised.merge(more),
+            None => self.promised = Some(more),
+        }
+    }
+
+    /// Lends `blocks` of what is promised; `None` if there are fewer.
+    pub(super) fn lend(&mut self, blocks: u64) -> Option<Reservation> {
+        let lent = self.promised.as_mut()?.split(blocks)?;
+        self.lent = self.lent.saturating_add(blocks);
+        Some(lent)
+    }
+
+    /// Lends what is promised for tree nodes.
+    pub(super) fn lend_nodes(&mut self) -> Option<Reservation> {
+        let blocks = self
+            .promised
+            .as_ref()?
+            .blocks()
+            .saturating_sub(u64::from(self.pieces.delayed()));
+        self.lend(blocks)
+    }
+
+    /// Takes back what is left of a loan of `blocks`.
+    pub(super) fn take_back(&mut self, rest: Reservation, blocks: u64) {
+        self.lent = self.lent.saturating_sub(blocks);
+        self.take_promise(rest);
+        self.trim_promise();
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking blocks away from a file: from its end, or from its middle.
+//!
+//! One extent at a time, from the end backwards, so that the file is a whole one after every step: when
+//! the handle's transaction has no more room the caller writes the inode and the work goes on in the
+//! next. After a crash in between, the orphan list makes it go on.
+
+use super::change::{change_credits, remove_credits};
+use super::edit::Change;
+use super::tree::piece_of;
+use super::{BlockRange, Contents, FileMap, Inner, State};
+use crate::core::error::{Error, Result};
+use crate::core::journal::{Handle, Run};
+use crate::core::volume::Volume;
+use crate::format::extent::Extent;
+use crate::format::units::DiskBlock;
+
+/// Blocks of metadata that one step frees at most: each of them is a revoke record.
+const METADATA_STEP: u32 = 512;
+
+impl FileMap {
+    /// The credits to start a handle with for [`Self::remove`], the inode's record included.
+    pub fn credits_for_remove(&self) -> u32 {
+        let depth = self.status.lock().root.depth;
+        // An extent in up to two groups; one that spans more asks for more.
+        1 + 4 + change_credits(depth) + remove_credits(depth)
+    }
+
+    /// Takes the blocks of `range` away and frees them. What is pending there has to be released
+    /// first ([`Self::release_delayed`]), and nobody may be adding any.
+    ///
+    /// When the work does not fit one transaction, `save` is called, which writes the inode (its root
+    /// and block count) under the handle, one credit of which it may spend; then the handle restarts. The
+    /// caller writes the inode once more in the end.
+    pub fn remove(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        range: BlockRange,
+        mut save: impl FnMut(&Self, &mut Handle<'_>) -> Result,
+    ) -> Result {
+        loop {
+            let needed = {
+                let mut inner = self.inner.lock();
+                let Some(extent) = inner.tree.last_in(volume, range)? else {
+                    return self.finish_remove(volume, handle, &mut inner);
+                };
+                let part = self.step(&extent, range)?;
+                let needed = self.step_credits(volume, &inner, &part)?;
+                if handle.credits() >= needed {
+                    self.remove_part(volume, handle, &mut inner, &part)?;
+                    continue;
+                }
+                needed
+            };
+            // Waiting for a transaction with the tree's lock held would stop those who are to end it.
+            if !handle.extend(needed - handle.credits())? {
+                save(self, handle)?;
+                handle.restart(needed)?;
+            }
+        }
+    }
+
+    /// The part of an extent that the next step takes away.
+    fn step(&self, extent: &Extent, range: BlockRange) -> Result<Extent> {
+        let whole = piece_of(extent).range;
+        let mut part = whole.intersection(range).ok_or(Error::Invalid)?;
+        if self.contents == Contents::Metadata && part.len() > METADATA_STEP {
+            part.start.0 = part.end.0.saturating_sub(METADATA_STEP);
+        }
+        extent.slice(part.start, part.len()).ok_or(Error::Invalid)
+    }
+
+    /// Credits for taking a part of an extent away, one of them for the inode.
+    fn step_credits(&self, volume: &Volume, inner: &Inner, part: &Extent) -> Result<u32> {
+        let depth = inner.tree.header()?.depth;
+        let run = Run {
+            start: part.pblk,
+            len: u32::from(part.len),
+        };
+        Ok(1 + volume.allocator.credits(run) + change_credits(depth) + remove_credits(depth))
+    }
+
+    fn remove_part(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        inner: &mut Inner,
+        part: &Extent,
+    ) -> Result {
+        let run = Run {
+            start: part.pblk,
+            len: u32::from(part.len),
+        };
+        let range = BlockRange::new(part.lblk, run.len);
+        inner.tree.check_run(volume, run, None)?;
+        self.with_nodes(volume, handle, inner, |inner, cx| {
+            let plan = inner.tree.plan(cx, &Change::Remove(range))?;
+            if self.contents == Contents::Metadata {
+                for block in (0..u64::from(run.len)).filter_map(|n| run.start.checked_add(n)) {
+                    cx.handle.forget(DiskBlock(block.get()))?;
+                }
+            }
+            cx.volume.allocator.free(cx.handle, run)?;
+            inner.tree.apply(cx, &plan)?;
+            inner.tree.blocks = inner.tree.blocks.saturating_sub(u64::from(run.len));
+            cx.whole(self.put(range, State::Hole))
+        })
+    }
+
+    /// The range is empty: a tree that became small goes back into the inode.
+    fn finish_remove(&self, volume: &Volume, handle: &mut Handle<'_>, inner: &mut Inner) -> Result {
+        // Two credits for each node and one for the inode; if they are not there, the tree stays as it is.
+        let depth = u32::from(inner.tree.header()?.depth);
+        if handle.credits() < 1 + 2 * depth {
+            return Ok(());
+        }
+        self.with_nodes(volume, handle, inner, |inner, cx| inner.tree.shrink(cx))
+    }
+}
