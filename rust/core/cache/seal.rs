@@ -86,7 +86,7 @@ impl Sealer {
                     .unwrap_or(data);
                 sums.verify_inode_bitmap(&desc, bits)
             }
-// What its parent says of the node is checked by whoever walks the tree.
+            // What its parent says of the node is checked by whoever walks the tree.
             Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data).and_then(|()| {
                 let inside = |start, len| self.geometry.has_blocks(start, len);
                 extent::check(data, &Expect::ROOT, inside).map(|_| ())
