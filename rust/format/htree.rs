@@ -262,6 +262,29 @@ impl IndexFormat {
     }
 }
 
+/// Where the room-and-count pair of an index block is; `None` for a block of names.
+///
+/// The root hides it behind "." and "..", a node behind an unused entry as long as the block.
+pub fn count_limit_offset(block: &[u8]) -> Option<usize> {
+    let size = block.len();
+    // A record length of 64 KiB has a code.
+    let decode = |stored: u16| match usize::from(stored) {
+        0 | 65535 if size == 65536 => size,
+        len => len,
+    };
+    let first = decode(le16(block, 4)?);
+    if le32(block, 0)? == 0 {
+        return (first == size).then_some(Place::Node.entries_at());
+    }
+    let second = decode(le16(block, DOT.saturating_add(4))?);
+    let [_, length, ..] = le32(block, INFO.saturating_add(4))?.to_le_bytes();
+    let is_root = first == DOT
+        && second == size.checked_sub(DOT)?
+        && le32(block, INFO)? == 0
+        && length == 8;
+    is_root.then_some(Place::Root.entries_at())
+}
+
 /// The entries of a root or node, to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<'a> {
