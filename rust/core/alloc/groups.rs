@@ -172,15 +172,39 @@ impl Groups {
         u32::try_from(self.groups.len()).unwrap_or(u32::MAX)
     }
 
-    /// Changes a group's descriptor under a handle; the group's lock must be held. If `change`
-    /// fails, nothing is changed.
-    pub(super) fn update(
+    /// Changes a group's descriptor under a handle, and then what it counts; both or neither. The
+    /// group's lock must be held.
+    ///
+    /// The descriptor comes first: a transaction with a bitmap must have its descriptor, where the
+    /// bitmap's checksum goes, even when the bitmap turns out to be wrong.
+    pub(super) fn change(
+        &self,
+        handle: &mut Handle<'_>,
+        cache: &Cache,
+        group: Group,
+        count: impl FnOnce(&mut GroupDesc) -> core::result::Result<(), Fault>,
+        bits: impl FnOnce(&mut Handle<'_>) -> Result,
+    ) -> Result {
+        let before = self.update(handle, cache, group, count)?;
+        let changed = bits(handle);
+        if changed.is_err() {
+            self.update(handle, cache, group, |desc| {
+                *desc = before;
+                Ok(())
+            })?;
+        }
+        changed
+    }
+
+    /// Changes a group's descriptor under a handle and returns what it was. If `change` fails,
+    /// nothing is changed.
+    fn update(
         &self,
         handle: &mut Handle<'_>,
         cache: &Cache,
         group: Group,
         change: impl FnOnce(&mut GroupDesc) -> core::result::Result<(), Fault>,
-    ) -> Result {
+    ) -> Result<GroupDesc> {
         let (block, _, range) = cache.sealer().descriptor(group)?;
         let corrupt = |fault| Error::Corrupt(Place::block(block), fault);
         let at = usize::try_from(group.get() / cache.sealer().geometry().descs_per_block()).ok();
@@ -188,9 +212,11 @@ impl Groups {
         let buffer = buffer.ok_or(no_group(group, cache.sealer().geometry()))?;
         let mut bytes = handle.write(buffer)?;
         let record = bytes.get_mut(range).unwrap_or(&mut []);
-        let mut desc = GroupDesc::parse(record).map_err(corrupt)?;
+        let before = GroupDesc::parse(record).map_err(corrupt)?;
+        let mut desc = before;
         change(&mut desc).map_err(corrupt)?;
-        desc.store(record).map_err(corrupt)
+        desc.store(record).map_err(corrupt)?;
+        Ok(before)
     }
 
     /// The descriptor of a group as it is now.

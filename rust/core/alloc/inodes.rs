@@ -243,37 +243,30 @@ impl Allocator {
         let corrupt = |fault| Error::Corrupt(Place::block(found.bitmap.block()), fault);
         if locked.state.blocks_uninit {
             // A group with inodes in use counts as written, so its block bitmap must be.
-            self.write_bitmap(handle, locked, |_| Ok(()))?;
-            self.groups.update(handle, &self.cache, group, |desc| {
-                desc.flags = desc.flags.without(GroupFlags::BLOCK_UNINIT);
-                Ok(())
-            })?;
-        }
-        {
-            let mut bits = handle.write(&found.bitmap)?;
-            if locked.state.inodes_uninit {
-                GroupDesc::fresh_inode_bitmap(geometry, &mut bits).map_err(corrupt)?;
-            }
-            bitmap::set(&mut bits, index, 1).map_err(corrupt)?;
+            self.change(handle, locked, |_| Ok(()), |_| Ok(()))?;
         }
         let never_used = geometry
             .inodes_per_group()
             .get()
             .saturating_sub(index)
             .saturating_sub(1);
-        let counted = self.groups.update(handle, &self.cache, group, |desc| {
+        let was_uninit = locked.state.inodes_uninit;
+        let count = |desc: &mut GroupDesc| {
             let fault = Fault::Group(GroupFault::FreeInodes, u64::from(desc.free_inodes), 1);
             desc.free_inodes = desc.free_inodes.checked_sub(1).ok_or(fault)?;
             desc.used_dirs = desc.used_dirs.saturating_add(u32::from(is_directory));
             desc.unused_inodes = desc.unused_inodes.min(never_used);
             desc.flags = desc.flags.without(GroupFlags::INODE_UNINIT);
             Ok(())
-        });
-        if let Err(error) = counted {
-            let mut bits = handle.write(&found.bitmap)?;
-            bitmap::clear(&mut bits, index, 1).map_err(corrupt)?;
-            return Err(error);
-        }
+        };
+        self.groups
+            .change(handle, &self.cache, group, count, |handle| {
+                let mut bits = handle.write(&found.bitmap)?;
+                if was_uninit {
+                    GroupDesc::fresh_inode_bitmap(geometry, &mut bits).map_err(corrupt)?;
+                }
+                bitmap::set(&mut bits, index, 1).map_err(corrupt)
+            })?;
         locked.state.inodes_uninit = false;
         locked.state.first_free_inode = index.saturating_add(1);
         locked.info.free_inodes.fetch_sub(1, Relaxed);
@@ -316,29 +309,24 @@ impl Allocator {
             )));
         }
         let buffer = self.read_inode_bitmap(place.group, locked.info.inode_bitmap)?;
-        bitmap::clear(&mut handle.write(&buffer)?, place.index, 1).map_err(corrupt)?;
         let most = geometry.inodes_per_group().get();
-        let counted = self
-            .groups
-            .update(handle, &self.cache, place.group, |desc| {
-                let sum = desc.free_inodes.checked_add(1).filter(|sum| *sum <= most);
-                let fault = Fault::Group(
-                    GroupFault::FreeInodes,
-                    u64::from(desc.free_inodes),
-                    u64::from(most),
-                );
-                let none = Fault::Group(GroupFault::UsedDirs, 0, 1);
-                desc.used_dirs = desc
-                    .used_dirs
-                    .checked_sub(u32::from(is_directory))
-                    .ok_or(none)?;
-                desc.free_inodes = sum.ok_or(fault)?;
-                Ok(())
-            });
-        if let Err(error) = counted {
-            bitmap::set(&mut handle.write(&buffer)?, place.index, 1).map_err(corrupt)?;
-            return Err(error);
-        }
+        let count = |desc: &mut GroupDesc| {
+            let sum = desc.free_inodes.checked_add(1).filter(|sum| *sum <= most);
+            let fault = Fault::Group(
+                GroupFault::FreeInodes,
+                u64::from(desc.free_inodes),
+                u64::from(most),
+            );
+            let none = Fault::Group(GroupFault::UsedDirs, 0, 1);
+            let directories = desc.used_dirs.checked_sub(u32::from(is_directory));
+            desc.used_dirs = directories.ok_or(none)?;
+            desc.free_inodes = sum.ok_or(fault)?;
+            Ok(())
+        };
+        self.groups
+            .change(handle, &self.cache, place.group, count, |handle| {
+                bitmap::clear(&mut handle.write(&buffer)?, place.index, 1).map_err(corrupt)
+            })?;
         locked.state.first_free_inode = locked.state.first_free_inode.min(place.index);
         locked.info.free_inodes.fetch_add(1, Relaxed);
         self.free_inodes.fetch_add(1, Relaxed);

@@ -83,14 +83,19 @@ impl Allocator {
         chosen.unwrap_or(home)
     }
 
-    /// Of the packs with no less than the average of everything the one with the fewest directories.
+    /// Of the packs with hardly less than the average of everything the one with the fewest
+    /// directories. (C takes none below the average, so never the one with the journal.)
     fn emptiest(&self, packs: u32, mean: Pack) -> Option<Group> {
         let start = random_u32() % packs;
         let mut best: Option<(u64, Group)> = None;
         for pack in (start..packs).chain(0..start) {
             let has = self.pack(pack);
             let fewer = best.is_none_or(|(directories, _)| has.directories < directories);
-            if fewer && has.inodes >= mean.inodes.max(1) && has.blocks >= mean.blocks {
+            let hardly_less = |mean: u64| mean.saturating_sub(mean / 8);
+            if fewer
+                && has.inodes >= hardly_less(mean.inodes).max(1)
+                && has.blocks >= hardly_less(mean.blocks)
+            {
                 best = self
                     .group_in(pack)
                     .map(|group| (has.directories, group))

@@ -52,8 +52,6 @@ impl Allocator {
             self.change(
                 handle,
                 &mut locked,
-                |bits| bitmap::set(bits, start, len),
-                |bits| bitmap::clear(bits, start, len),
                 |desc| {
                     let fault = Fault::Group(
                         GroupFault::FreeBlocks,
@@ -63,6 +61,7 @@ impl Allocator {
                     desc.free_blocks = desc.free_blocks.checked_sub(len).ok_or(fault)?;
                     Ok(())
                 },
+                |bits| bitmap::set(bits, start, len),
             )?;
             self.space.settle(len);
         }
@@ -111,8 +110,6 @@ impl Allocator {
         self.change(
             handle,
             locked,
-            |bits| bitmap::clear(bits, start, len),
-            |bits| bitmap::set(bits, start, len),
             |desc| {
                 let sum = desc.free_blocks.checked_add(len).filter(|sum| *sum <= most);
                 let fault = Fault::Group(
@@ -123,6 +120,7 @@ impl Allocator {
                 desc.free_blocks = sum.ok_or(fault)?;
                 Ok(())
             },
+            |bits| bitmap::clear(bits, start, len),
         )?;
         self.space.free_later(len);
         let run = locked.run(self, range)?;
@@ -130,31 +128,20 @@ impl Allocator {
     }
 
     /// Changes a group's bitmap and descriptor together, or neither.
-    fn change(
+    pub(super) fn change(
         &self,
         handle: &mut Handle<'_>,
         locked: &mut Locked<'_>,
-        change: impl FnOnce(&mut [u8]) -> Checked,
-        undo: impl FnOnce(&mut [u8]) -> Checked,
         count: impl FnOnce(&mut GroupDesc) -> Checked,
+        bits: impl FnOnce(&mut [u8]) -> Checked,
     ) -> Result {
-        let was_uninit = locked.state.blocks_uninit;
-        self.write_bitmap(handle, locked, change)?;
-        let counted = self
-            .groups
-            .update(handle, &self.cache, locked.group, |desc| {
-                count(desc)?;
-                desc.flags = desc.flags.without(GroupFlags::BLOCK_UNINIT);
-                Ok(())
-            });
-        if let Err(error) = counted {
-            locked.state.blocks_uninit = was_uninit;
-            if !was_uninit {
-                self.write_bitmap(handle, locked, undo)?;
-            }
-            return Err(error);
-        }
-        Ok(())
+        let count = |desc: &mut GroupDesc| {
+            desc.flags = desc.flags.without(GroupFlags::BLOCK_UNINIT);
+            count(desc)
+        };
+        let group = locked.group;
+        let bits = |handle: &mut Handle<'_>| self.write_bitmap(handle, locked, bits);
+        self.groups.change(handle, &self.cache, group, count, bits)
     }
 
     /// Changes the bitmap on disk; makes it if it was never written.

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bad disks, the fixed metadata, and many threads at once.
+
+use super::*;
+use crate::format::group_desc::GroupFlags;
+
+fn near(block: u64, len: u32) -> Request<'static> {
+    let goal = Goal::Near(DiskBlock(block));
+    Request {
+        ino: Ino(12),
+        logical: FileBlock(0),
+        goal,
+        len,
+        file_blocks: u64::from(len),
+        window: None,
+    }
+}
+
+fn scribble(file: &TempFile, offset: u64, bytes: &[u8]) {
+    let backend = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&file.0)
+        .unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&backend, bytes, offset).unwrap();
+}
+
+#[test]
+fn fixed_metadata_is_known() {
+    let volume = Volume::new(300 << 20, &[]);
+    let allocator = &volume.allocator;
+    let (_, text) = testing::run("dumpe2fs", &[], &volume.file.0);
+    // Everything in "Free blocks: a-b, ..." of the groups may be a file's, all else is in use.
+    let mut free = std::collections::BTreeSet::new();
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  Free blocks: "))
+    {
+        for part in line.split(", ").filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            free.extend(first.parse::<u64>().unwrap()..=last.parse::<u64>().unwrap());
+        }
+    }
+    let is_data = |block| {
+        allocator.is_data(Run {
+            start: DiskBlock(block),
+            len: 1,
+        })
+    };
+    let blocks = allocator.statistics().blocks;
+    let data: u64 = (0..blocks).filter(|block| is_data(*block)).count() as u64;
+    assert!(free.iter().all(|block| is_data(*block)));
+    // The root directory, lost+found, and the indirect block of the resize inode are not fixed.
+    let used = data - free.len() as u64;
+    assert!(used <= 16, "{used}");
+    let numbers = allocator.statistics();
+    assert_eq!(numbers.overhead_blocks + data, blocks);
+    assert_eq!(numbers.free_blocks, free.len() as u64);
+    assert!(!allocator.is_data(Run {
+        start: DiskBlock(blocks - 1),
+        len: 2
+    }));
+    assert!(!allocator.is_data(Run {
+        start: DiskBlock(u64::MAX),
+        len: 2
+    }));
+    assert!(!allocator.is_data(Run {
+        start: DiskBlock(blocks - 1),
+        len: 0
+    }));
+}
+
+#[test]
+fn a_corrupt_bitmap_is_left_alone() {
+    let file = mkfs(600 << 20, &[]);
+    let (victim, place) = {
+        let volume = Volume::open(file);
+        let info = volume.allocator.groups.get(Group(0)).unwrap();
+        let victim = volume
+            .allocator
+            .geometry()
+            .group_start(Group(0))
+            .unwrap()
+            .get()
+            + 20_000;
+        let place = info.block_bitmap.get() * 4096;
+        volume.journal.close().unwrap();
+        let Volume { file, .. } = volume;
+        scribble(&file, place, &[0x0f; 64]);
+        let volume = Volume::open(file);
+        let before = volume.allocator.statistics();
+        let run = volume.allocate(near(victim, 100)).unwrap();
+        assert_ne!(
+            volume.allocator.geometry().group_of(run.start).unwrap().0,
+            Group(0)
+        );
+        assert!(matches!(
+            volume.allocator.take_fault(),
+            Some(Error::Corrupt(..))
+        ));
+        assert_eq!(volume.allocator.take_fault(), None);
+        assert!(volume.allocator.statistics().free_blocks + 100 < before.free_blocks);
+        // Nobody can tell whether these are in use: they are left so.
+        volume.free(Run {
+            start: DiskBlock(victim),
+            len: 5,
+        });
+        volume.settle(run);
+        volume.free(run);
+        (victim, place)
+    };
+    assert!(victim > 0 && place > 0);
+}
+
+#[test]
+fn wrong_changes_are_refused_whole() {
+    let volume = Volume::new(300 << 20, &[]);
+    let run = volume.allocate(near(40_000, 100)).unwrap();
+    let mut handle = volume.journal.start(30).unwrap();
+    assert!(matches!(
+        volume.allocator.free(&mut handle, run),
+        Err(Error::Corrupt(..))
+    ));
+    volume.allocator.settle(&mut handle, run).unwrap();
+    assert!(matches!(
+        volume.allocator.settle(&mut handle, run),
+        Err(Error::Corrupt(..))
+    ));
+    let (start, len) = (run.start, run.len);
+    let past = Run {
+        start: DiskBlock(start.get() + 50),
+        len,
+    };
+    assert!(matches!(
+        volume.allocator.free(&mut handle, past),
+        Err(Error::Corrupt(..))
+    ));
+    for metadata in [0, 1, 2] {
+        let metadata = Run {
+            start: DiskBlock(metadata),
+            len: 1,
+        };
+        assert!(matches!(
+            volume.allocator.free(&mut handle, metadata),
+            Err(Error::Corrupt(..))
+        ));
+    }
+    drop(handle);
+    volume.check_counts();
+    // A handle without credits changes nothing either.
+    let other = volume.allocate(near(50_000, 10)).unwrap();
+    for credits in [0, 1] {
+        volume.commit();
+        let mut handle = volume.journal.start(credits).unwrap();
+        let settled = volume.allocator.settle(&mut handle, other);
+        assert_eq!(settled, Err(Error::CreditsExhausted));
+        drop(handle);
+        volume.check_counts();
+    }
+    volume.commit();
+    volume.free(run);
+    volume.commit();
+    volume.check_counts();
+}
+
+#[test]
+fn uninitialised_groups_get_their_bitmap() {
+    let volume = Volume::new(1 << 30, &[]);
+    let group = Group(6);
+    let flags = |volume: &Volume| {
+        volume
+            .allocator
+            .groups
+            .descriptor(&volume.cache, group)
+            .unwrap()
+            .flags
+    };
+    assert!(flags(&volume).has(GroupFlags::BLOCK_UNINIT));
+    let start = volume
+        .allocator
+        .geometry()
+        .group_start(group)
+        .unwrap()
+        .get();
+    let run = volume.allocate(near(start, 10)).unwrap();
+    assert_eq!(
+        run,
+        Run {
+            start: DiskBlock(start),
+            len: 10
+        }
+    );
+    assert!(flags(&volume).has(GroupFlags::BLOCK_UNINIT));
+    volume.settle(run);
+    assert!(!flags(&volume).has(GroupFlags::BLOCK_UNINIT));
+    volume.commit();
+    volume.free(run);
+    volume.commit();
+    volume.close_clean();
+}
+
+#[test]
+fn many_threads() {
+    let volume = Volume::new(600 << 20, &["-g", "4096"]);
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let volume = &volume;
+            scope.spawn(move || {
+                let mut numbers = Numbers(seed);
+                let mut runs = std::vec::Vec::<Run>::new();
+                let mut window = Window::new();
+                for _ in 0..400 {
+                    let goal = numbers.below(volume.allocator.statistics().blocks);
+                    let mut request = near(goal, 1 + numbers.below(3000) as u32);
+                    request.file_blocks = numbers.below(20_000);
+                    request.logical = FileBlock(1);
+                    request.window = Some(&mut window);
+                    if let Ok(run) = volume.allocate(request) {
+                        if numbers.below(4) == 0 {
+                            volume.allocator.release(run);
+                        } else {
+                            volume.settle(run);
+                            runs.push(run);
+                        }
+                    }
+                    if numbers.below(3) == 0 && !runs.is_empty() {
+                        volume.free(runs.swap_remove(numbers.below(runs.len() as u64) as usize));
+                    }
+                    if numbers.below(50) == 0 {
+                        volume.commit();
+                    }
+                }
+                for run in runs {
+                    volume.free(run);
+                }
+                volume.allocator.release_window(&mut window);
+            });
+        }
+    });
+    volume.commit();
+    volume.allocator.collect(&volume.journal);
+    volume.check_counts();
+    let numbers = volume.allocator.statistics();
+    assert_eq!(
+        (numbers.reserved_blocks, numbers.free_blocks),
+        (0, numbers.settled_free_blocks)
+    );
+    volume.close_clean();
+}
