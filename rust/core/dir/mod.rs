@@ -10,6 +10,7 @@
 //! blocks, and no walk visits more blocks than that, whatever the index claims.
 
 mod blocks;
+mod file_blocks;
 mod index;
 mod linear;
 mod read;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use crate::format::dirent::NAME_MAX;
 pub use blocks::Blocks;
+pub use file_blocks::FileBlocks;
 pub use read::{Entry, Width, END};
 
 use super::error::{Error, Place, Result};

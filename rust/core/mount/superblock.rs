@@ -61,8 +61,9 @@ impl Volume {
     /// For times when no transaction holds the superblock: the journal is empty, or has stopped.
     fn edit_superblock_directly(&self, edit: impl Fn(&mut RawSuperblock)) -> Result {
         let geometry = &self.superblock.geometry;
-        write_raw(&self.device, geometry, self.checksums(), &edit)?;
+        // Read first: what is read afterwards has the edit already.
         let buffer = self.read(geometry.superblock_block(), Kind::Superblock)?;
+        write_raw(&self.device, geometry, self.checksums(), &edit)?;
         let mut bytes = BufferMut::new(buffer.block(), buffer.version())?;
         edit_block(geometry, &mut bytes, edit)
     }

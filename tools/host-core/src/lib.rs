@@ -8,6 +8,7 @@ pub mod core;
 pub mod format;
 #[path = "../../../rust/host/mod.rs"]
 pub mod host;
+pub mod hostfs;
 pub mod testing;
 #[path = "../../../rust/trace/table.rs"]
 mod trace_table;
