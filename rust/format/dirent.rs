@@ -97,6 +97,16 @@ pub struct Entry<'a> {
     pub name: &'a [u8],
 }
 
+/// The lengths of one entry.
+#[derive(Clone, Copy)]
+struct Span {
+    at: usize,
+    len: usize,
+    /// Length of its name.
+    name: usize,
+    in_use: bool,
+}
+
 /// Bytes an entry with a name of `name` bytes needs.
 pub const fn space(name: usize) -> usize {
     HEADER.saturating_add(name).saturating_add(3) & !3
@@ -264,12 +274,47 @@ impl DirFormat {
         Err(bad(D::NoTail, at, 0))
     }
 
-    /// Looks a name up.
+    /// All entries of a block that was checked when it was read: here only what keeps the walk
+    /// going forward is looked at, because lookups go this way.
+    fn spans<'a>(self, block: &'a [u8]) -> impl Iterator<Item = Result<Span, Fault>> + 'a {
+        let mut at = 0usize;
+        core::iter::from_fn(move || {
+            if at >= self.end() {
+                return None;
+            }
+            let here = at;
+            let head = block
+                .get(here..)
+                .and_then(|rest| rest.first_chunk::<HEADER>());
+            let Some([a, b, c, d, low, high, name, _]) = head else {
+                at = usize::MAX;
+                return Some(Err(bad(D::RecordPastEnd, 0, here)));
+            };
+            let len = self.decode_len(u16::from_le_bytes([*low, *high]));
+            if len < MIN {
+                at = usize::MAX;
+                return Some(Err(bad(D::RecordTooShort, len, here)));
+            }
+            at = here.saturating_add(len);
+            Some(Ok(Span {
+                at: here,
+                len,
+                name: usize::from(*name),
+                in_use: (*a | *b | *c | *d) != 0,
+            }))
+        })
+    }
+
+    /// Looks a name up in a block that was checked when it was read.
     pub fn find<'a>(&self, block: &'a [u8], name: &[u8]) -> Result<Option<Entry<'a>>, Fault> {
-        for entry in self.entries(block) {
-            let entry = entry?;
-            if entry.ino.is_some() && entry.name == name {
-                return Ok(Some(entry));
+        for span in self.spans(block) {
+            let span = span?;
+            let from = span.at.saturating_add(HEADER);
+            if span.name == name.len()
+                && span.in_use
+                && block.get(from..from.saturating_add(span.name)) == Some(name)
+            {
+                return self.entry(block, span.at).map(Some);
             }
         }
         Ok(None)
@@ -363,15 +408,11 @@ impl DirFormat {
     /// The first entry with room for a name of `name` bytes: where the new entry would go.
     pub fn find_room(&self, block: &[u8], name: usize) -> Result<Option<usize>, Fault> {
         let need = space(name);
-        for entry in self.entries(block) {
-            let entry = entry?;
-            let used = if entry.ino.is_some() {
-                space(entry.name.len())
-            } else {
-                0
-            };
-            if entry.len.saturating_sub(used) >= need {
-                return Ok(Some(entry.at));
+        for span in self.spans(block) {
+            let span = span?;
+            let used = if span.in_use { space(span.name) } else { 0 };
+            if span.len.saturating_sub(used) >= need {
+                return self.entry(block, span.at).map(|entry| Some(entry.at));
             }
         }
         Ok(None)
@@ -387,13 +428,25 @@ impl DirFormat {
         file_type: FileType,
         name: &[u8],
     ) -> Result<Option<usize>, Fault> {
+        match self.find_room(block, name.len())? {
+            Some(at) => self.insert_at(block, at, ino, file_type, name).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Self::insert`], at what [`Self::find_room`] gave for this name.
+    pub fn insert_at(
+        &self,
+        block: &mut [u8],
+        at: usize,
+        ino: Ino,
+        file_type: FileType,
+        name: &[u8],
+    ) -> Result<usize, Fault> {
         Self::check_name(name, 0)?;
         if name.len() > NAME_MAX {
             return Err(bad(D::NameTooLong, name.len(), 0));
         }
-        let Some(at) = self.find_room(block, name.len())? else {
-            return Ok(None);
-        };
         let host = self.entry(block, at)?;
         let (host_len, used) = match host.ino {
             Some(_) => (host.len, space(host.name.len())),
@@ -401,11 +454,14 @@ impl DirFormat {
         };
         let place = at.saturating_add(used);
         let len = host_len.saturating_sub(used);
+        if len < space(name.len()) {
+            return Err(bad(D::NameTooLong, name.len(), at));
+        }
         if used > 0 {
             self.write_len(block, at, used)?;
         }
         self.write(block, place, len, Some((ino, file_type, name)))?;
-        Ok(Some(place))
+        Ok(place)
     }
 
     /// Removes the entry in use at `at`: the one before it takes its space, or it stays, unused,
@@ -413,13 +469,14 @@ impl DirFormat {
     pub fn remove(&self, block: &mut [u8], at: usize) -> Result<(), Fault> {
         let mut before: Option<(usize, usize)> = None;
         let mut gone = None;
-        for entry in self.entries(block) {
-            let entry = entry?;
-            if entry.at == at {
+        for span in self.spans(block) {
+            let span = span?;
+            if span.at == at {
+                let entry = self.entry(block, at)?;
                 gone = entry.ino.map(|_| entry.len);
                 break;
             }
-            before = Some((entry.at, entry.len));
+            before = Some((span.at, span.len));
         }
         let len = gone.ok_or(bad(D::NoEntry, at, 0))?;
         match before {

@@ -115,7 +115,8 @@ impl IndexFormat {
         Ok((info, self.index(block, Place::Root)?))
     }
 
-    fn info(&self, block: &[u8]) -> Result<RootInfo, Fault> {
+    /// What the root says of the index, without a look at its entries.
+    pub fn info(&self, block: &[u8]) -> Result<RootInfo, Fault> {
         let short = Fault::short(Record::HtreeNode, 32, block.len());
         let word = le32(block, INFO).ok_or(short)?;
         let fields = le32(block, INFO.saturating_add(4)).ok_or(short)?;
@@ -278,10 +279,8 @@ pub fn count_limit_offset(block: &[u8]) -> Option<usize> {
     }
     let second = decode(le16(block, DOT.saturating_add(4))?);
     let [_, length, ..] = le32(block, INFO.saturating_add(4))?.to_le_bytes();
-    let is_root = first == DOT
-        && second == size.checked_sub(DOT)?
-        && le32(block, INFO)? == 0
-        && length == 8;
+    let is_root =
+        first == DOT && second == size.checked_sub(DOT)? && le32(block, INFO)? == 0 && length == 8;
     is_root.then_some(Place::Root.entries_at())
 }
 

@@ -67,19 +67,20 @@ impl<B: Blocks> Directory<B> {
         self.corrupt_inode(Fault::Htree(what, u64::from(a), u64::from(b)))
     }
 
-    /// The hash function that the root names.
+    /// The hash function that the root names, if the whole root is good.
     pub(super) fn hasher_of_root(&self) -> Result<Hasher> {
-        let (hasher, _) = self.root(&self.blocks.read(FileBlock(0))?)?;
-        Ok(hasher)
+        let buffer = self.blocks.read(FileBlock(0))?;
+        let data = self.blocks.data(&buffer)?;
+        let root = self.index_format().root(&data);
+        root.map_err(|fault| self.corrupt(&buffer, fault))?;
+        Ok(self.root(&buffer)?.0)
     }
 
     /// The hash function, and whether there is a level of nodes below the root.
     fn root(&self, buffer: &B::Buffer) -> Result<(Hasher, bool)> {
         let data = self.blocks.data(buffer)?;
-        let (info, _) = self
-            .index_format()
-            .root(&data)
-            .map_err(|fault| self.corrupt(buffer, fault))?;
+        let info = self.index_format().info(&data);
+        let info = info.map_err(|fault| self.corrupt(buffer, fault))?;
         let signedness = info.signedness.unwrap_or(self.rules.hasher.signedness);
         Ok((
             Hasher {
@@ -145,6 +146,16 @@ impl<B: Blocks> Directory<B> {
             },
             child,
         ))
+    }
+
+    /// Looks at every entry of an index block: before it is changed, not at every lookup.
+    pub(super) fn check_step(&self, step: &Step<B::Buffer>) -> Result {
+        let data = self.blocks.data(&step.buffer)?;
+        let checked = match step.place {
+            Place::Root => self.index_format().root(&data).map(drop),
+            Place::Node => self.index_format().node(&data).map(drop),
+        };
+        checked.map_err(|fault| self.corrupt(&step.buffer, fault))
     }
 
     /// The way to the first leaf that can hold a hash.
@@ -259,8 +270,8 @@ impl<B: Blocks> Directory<B> {
         for _ in 0..=LEVELS {
             let (path, hasher, hash) = self.probe_name(new.name)?;
             let leaf = self.blocks.read(path.leaf())?;
-            if self.has_room(&leaf, new.name)? {
-                return self.put(handle, &leaf, new);
+            if let Some(at) = self.find_room(&leaf, new.name)? {
+                return self.put_at(handle, &leaf, at, new);
             }
             if !path.bottom().is_full() {
                 return self.split_leaf(handle, &path, leaf, &hasher, hash, new);

@@ -148,18 +148,29 @@ impl<B: Blocks> Directory<B> {
         set.map_err(|fault| self.corrupt(buffer, fault))
     }
 
-    /// Whether a block has room for the name, which must not be in it.
-    pub(super) fn has_room(&self, buffer: &B::Buffer, name: &[u8]) -> Result<bool> {
+    /// Where a block has room for the name, which must not be in it.
+    pub(super) fn find_room(&self, buffer: &B::Buffer, name: &[u8]) -> Result<Option<usize>> {
         let data = self.blocks.data(buffer)?;
         let format = &self.rules.format;
         let corrupt = |fault| self.corrupt(buffer, fault);
         if format.find(&data, name).map_err(corrupt)?.is_some() {
             return Err(Error::Exists);
         }
-        Ok(format
-            .find_room(&data, name.len())
-            .map_err(corrupt)?
-            .is_some())
+        format.find_room(&data, name.len()).map_err(corrupt)
+    }
+
+    /// Adds the entry at a place that [`Self::find_room`] found.
+    pub(super) fn put_at(
+        &self,
+        handle: &mut B::Handle<'_>,
+        buffer: &B::Buffer,
+        at: usize,
+        new: &New<'_>,
+    ) -> Result {
+        let mut bytes = self.blocks.write(handle, buffer)?;
+        let format = &self.rules.format;
+        let put = format.insert_at(&mut bytes, at, new.ino, new.file_type, new.name);
+        put.map(drop).map_err(|fault| self.corrupt(buffer, fault))
     }
 
     /// Adds the entry to a block that has room for it.
@@ -169,14 +180,8 @@ impl<B: Blocks> Directory<B> {
         buffer: &B::Buffer,
         new: &New<'_>,
     ) -> Result {
-        let mut bytes = self.blocks.write(handle, buffer)?;
-        let put = self
-            .rules
-            .format
-            .insert(&mut bytes, new.ino, new.file_type, new.name);
-        drop(bytes);
-        match put.map_err(|fault| self.corrupt(buffer, fault))? {
-            Some(_) => Ok(()),
+        match self.find_room(buffer, new.name)? {
+            Some(at) => self.put_at(handle, buffer, at, new),
             None => Err(Error::NoSpace),
         }
     }
@@ -186,8 +191,8 @@ impl<B: Blocks> Directory<B> {
     pub(super) fn insert_linear(&mut self, handle: &mut B::Handle<'_>, new: &New<'_>) -> Result {
         for block in (0..self.len).map(FileBlock) {
             let buffer = self.blocks.read(block)?;
-            if self.has_room(&buffer, new.name)? {
-                return self.put(handle, &buffer, new);
+            if let Some(at) = self.find_room(&buffer, new.name)? {
+                return self.put_at(handle, &buffer, at, new);
             }
         }
         if self.len == 1 && self.rules.indexes {

@@ -103,6 +103,7 @@ impl<B: Blocks> Directory<B> {
     ) -> Result {
         let format = self.rules.format;
         let parent = path.bottom();
+        self.check_step(parent)?;
         let old = self.copy(&leaf)?;
         let slots = self.slots(hasher, &leaf, &old)?;
         let stay = division(&slots, old.len());
@@ -156,6 +157,8 @@ impl<B: Blocks> Directory<B> {
         root: &Step<B::Buffer>,
         node: &Step<B::Buffer>,
     ) -> Result {
+        self.check_step(root)?;
+        self.check_step(node)?;
         let mut copy = self.copy(&node.buffer)?;
         let (number, fresh) = self.append(handle)?;
         self.touch(handle, &node.buffer)?;
@@ -188,6 +191,7 @@ impl<B: Blocks> Directory<B> {
         handle: &mut B::Handle<'_>,
         root: &Step<B::Buffer>,
     ) -> Result {
+        self.check_step(root)?;
         let mut copy = self.copy(&root.buffer)?;
         let (number, fresh) = self.append(handle)?;
         self.touch(handle, &root.buffer)?;
