@@ -529,3 +529,6 @@ pub fn header(bytes: &[u8]) -> Option<(BlockType, Tid)> {
 pub fn commit_seconds(bytes: &[u8]) -> Option<u64> {
     be64(bytes, COMMIT_SECONDS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,7 +222,8 @@ impl Device {
             self.backend
                 .write_at(offset, contents)
                 .map_err(DeviceError::from)?;
-            self.written.fetch_add(contents.len() as u64, Ordering::Relaxed);
+            self.written
+                .fetch_add(contents.len() as u64, Ordering::Relaxed);
         }
         Ok(())
     }

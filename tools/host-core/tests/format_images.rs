@@ -6,11 +6,24 @@
 mod image;
 
 use host_core::format::{
-    checksum::Seed, dirent::DirFormat, extent, group_desc::GroupDesc, hash::HashVersion,
-    htree::IndexFormat, indirect, inode::InodeFields, jbd2, orphan_file, superblock::Superblock,
-    units::DiskBlock, units::Group, units::Ino, xattr::Attrs,
+    checksum::Seed,
+    dirent::DirFormat,
+    extent,
+    features::Incompat,
+    group_desc::GroupDesc,
+    hash::{HashVersion, Signedness},
+    htree::IndexFormat,
+    indirect,
+    inode::InodeFields,
+    jbd2::{self, Version},
+    orphan_file,
+    superblock::Superblock,
+    units::DiskBlock,
+    units::Group,
+    units::Ino,
+    xattr::Attrs,
 };
-use image::{functions, make, make_with, Failure, Image, Kind, SUPERBLOCK};
+use image::{functions, make, Failure, Image, Kind, Recipe, SUPERBLOCK};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 fn walk(name: &str, options: &[&str], kinds: &[Kind]) -> Result<Image, Failure> {
@@ -85,6 +98,7 @@ fn block_maps() -> Result<(), Failure> {
     walk("maps", &options, &[Kind::Indirect, Kind::IndexRoot]).map(drop)
 }
 
+/// Every function with signed and with unsigned bytes.
 #[test]
 fn hash_versions() -> Result<(), Failure> {
     for (hash, want) in [
@@ -97,10 +111,52 @@ fn hash_versions() -> Result<(), Failure> {
             "[defaults]\nbase_features = filetype,sparse_super,dir_index,extent,has_journal\n\
              inode_size = 256\n[fs_types]\next4 = {{\nhash_alg = {hash}\n}}\n"
         );
-        let mut image = make_with(&format!("hash-{hash}"), &["-b", "1024"], Some(&config))?;
-        assert_eq!(image.sb.hash_version, want);
-        image.walk()?;
-        assert!(image.found.contains_key(&Kind::IndexNode), "{hash}");
+        for (flags, signedness) in [(1, Signedness::Signed), (2, Signedness::Unsigned)] {
+            let recipe = Recipe {
+                options: &["-b", "1024"],
+                config: Some(&config),
+                commands: &[&format!("set_super_value flags {flags}")],
+            };
+            let mut image = recipe.make(&format!("hash-{hash}-{flags}"))?;
+            assert_eq!(image.sb.hash_version, want);
+            assert_eq!(image.sb.hash_signedness, Some(signedness));
+            image.walk()?;
+            assert!(image.found.contains_key(&Kind::IndexNode), "{hash}");
+        }
+    }
+    Ok(())
+}
+
+/// Transactions that e2fsprogs wrote, with each version of checksums: every block of the log must
+/// be as our code reads it.
+#[test]
+fn journals() -> Result<(), Failure> {
+    for (name, open, version) in [
+        ("none", "journal_open", Version::None),
+        ("v2", "journal_open -c -v 2", Version::V2),
+        ("v3", "journal_open -c -v 3", Version::V3),
+    ] {
+        let text = "x".repeat(5 * 4096);
+        let folder = env!("CARGO_TARGET_TMPDIR");
+        let data = format!("{folder}/journal-data-{name}");
+        std::fs::write(&data, text)?;
+        let write = format!("journal_write -b 4000,4001,4002,4003,4004 {data}");
+        let recipe = Recipe {
+            options: &["-b", "4096"],
+            config: None,
+            commands: &[open, &write, "journal_write -r 4001,4002", "journal_close"],
+        };
+        let mut image = recipe.make_without_check(&format!("journal-{name}"))?;
+        assert!(image.sb.incompat.has(Incompat::RECOVER));
+        let log = image.log()?;
+        assert_eq!(log.version, version, "{name}");
+        assert_eq!(
+            log.logged,
+            [4000, 4001, 4002, 4003, 4004].map(DiskBlock),
+            "{name}"
+        );
+        assert_eq!(log.revoked, [4001, 4002].map(DiskBlock), "{name}");
+        assert_eq!(log.commits, 2, "{name}");
     }
     Ok(())
 }

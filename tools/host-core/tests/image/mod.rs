@@ -7,6 +7,7 @@ use host_core::format::{
     checksum::{Checksums, Functions},
     dirent::DirFormat,
     extent,
+    fault::Record,
     geometry::{special, Geometry},
     group_desc::{GroupDesc, GroupFlags},
     htree::{IndexFormat, Place},
@@ -14,7 +15,7 @@ use host_core::format::{
     inode::{InodeFields, InodeFlags, InodeKind},
     jbd2, orphan_file,
     superblock::{self, JournalPlace, Superblock},
-    units::{DiskBlock, FileBlock, Group, Ino},
+    units::{DiskBlock, FileBlock, Group, Ino, Tid},
     xattr::Attrs,
 };
 use std::{
@@ -98,44 +99,84 @@ fn populate(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes an image with the given options of mke2fs, and reads it back.
-pub fn make(name: &str, options: &[&str]) -> Result<Image, Failure> {
-    make_with(name, options, None)
+/// How an image is made.
+#[derive(Default)]
+pub struct Recipe<'a> {
+    /// Options of mke2fs.
+    pub options: &'a [&'a str],
+    /// The text of a configuration file for mke2fs, for what no option sets.
+    pub config: Option<&'a str>,
+    /// What debugfs does with the image afterwards.
+    pub commands: &'a [&'a str],
 }
 
-/// The same with a configuration file's text for mke2fs, for what no option sets.
-pub fn make_with(name: &str, options: &[&str], config: Option<&str>) -> Result<Image, Failure> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    let tree = folder.join("tree");
-    fs::create_dir_all(&tree)?;
-    populate(&tree)?;
-    let config = match config {
-        Some(text) => {
-            fs::write(folder.join("config"), text)?;
-            Some(folder.join("config"))
-        }
-        None => None,
+/// Makes an image with the given options of mke2fs, and reads it back.
+pub fn make(name: &str, options: &[&str]) -> Result<Image, Failure> {
+    let recipe = Recipe {
+        options,
+        ..Recipe::default()
     };
-    let image = folder.join("image");
-    let path = image.to_str().ok_or("path")?;
-    let mut arguments = vec!["-q", "-F", "-t", "ext4", "-d", tree.to_str().ok_or("path")?];
-    arguments.extend(options);
-    arguments.extend([path, "96M"]);
-    run("mke2fs", &arguments, config.as_deref())?;
-    let value = "v".repeat(300);
-    for command in [
-        format!("ea_set /a/hello user.small {}", &value[..20]),
-        format!("ea_set /a/hello user.large {value}"),
-        "mknod /device c 5 1".to_string(),
-    ] {
-        run("debugfs", &["-w", "-R", &command, path], None)?;
+    recipe.make(name)
+}
+
+impl Recipe<'_> {
+    /// Makes the image, lets e2fsck index its large directories, and reads it back.
+    pub fn make(&self, name: &str) -> Result<Image, Failure> {
+        self.build(name, true)
     }
-    // Makes hash indices of the large directories.
-    run("e2fsck", &["-f", "-y", "-D", path], None)?;
-    let bytes = fs::read(&image)?;
-    fs::remove_dir_all(&folder)?;
-    Image::open(bytes)
+
+    /// The same, as debugfs left it.
+    pub fn make_without_check(&self, name: &str) -> Result<Image, Failure> {
+        self.build(name, false)
+    }
+
+    fn build(&self, name: &str, check: bool) -> Result<Image, Failure> {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&folder);
+        let tree = folder.join("tree");
+        fs::create_dir_all(&tree)?;
+        populate(&tree)?;
+        let config = folder.join("config");
+        if let Some(text) = self.config {
+            fs::write(&config, text)?;
+        }
+        let config = self.config.map(|_| config.as_path());
+        let image = folder.join("image");
+        let path = image.to_str().ok_or("path")?;
+        let tree = tree.to_str().ok_or("path")?;
+        let mut arguments = vec!["-q", "-F", "-t", "ext4", "-d", tree];
+        arguments.extend(self.options);
+        arguments.extend([path, "96M"]);
+        run("mke2fs", &arguments, config)?;
+        let mut script = format!(
+            "ea_set /a/hello user.small {}\nea_set /a/hello user.large {}\nmknod /device c 5 1\n",
+            "v".repeat(20),
+            "v".repeat(300)
+        );
+        for command in self.commands {
+            script.push_str(command);
+            script.push('\n');
+        }
+        let commands = folder.join("commands");
+        fs::write(&commands, script)?;
+        let commands = commands.to_str().ok_or("path")?;
+        run("debugfs", &["-w", "-f", commands, path], None)?;
+        if check {
+            run("e2fsck", &["-f", "-y", "-D", path], None)?;
+        }
+        let bytes = fs::read(&image)?;
+        fs::remove_dir_all(&folder)?;
+        Image::open(bytes)
+    }
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Log {
+    pub version: jbd2::Version,
+    pub logged: Vec<DiskBlock>,
+    pub revoked: Vec<DiskBlock>,
+    pub commits: u32,
 }
 
 impl Image {
@@ -495,6 +536,58 @@ impl Image {
         assert_eq!(layout.start, None);
         self.keep(Kind::Journal, &first);
         Ok(())
+    }
+
+    /// Reads the log from its start to its end, and checks every sum in it.
+    pub fn log(&mut self) -> Result<Log, Failure> {
+        let JournalPlace::Inode(ino) = self.sb.journal else {
+            return Err("no journal".into());
+        };
+        let place = self.geometry().inode_place(ino)?;
+        let (block, at) = self.geometry().descriptor_place(place.group)?;
+        let table = GroupDesc::parse(&self.block(block)[at..at + 64])?.inode_table;
+        let table = table.checked_add(place.table_block.into()).ok_or("table")?;
+        let raw = &self.block(table)[place.offset..place.offset + 256];
+        let fields = InodeFields::decode(raw, self.geometry())?;
+        let blocks = self.map(ino, &fields)?;
+        let size = self.geometry().block_size();
+        let first = self.block(blocks[&0]);
+        let layout = jbd2::Layout::parse(&first, &functions(), size, blocks.len() as u32)?;
+        let mut log = Log {
+            version: layout.version,
+            logged: Vec::new(),
+            revoked: Vec::new(),
+            commits: 0,
+        };
+        let mut at = layout.start.ok_or("the log is empty")?.get();
+        let mut tid = Tid(layout.sequence);
+        loop {
+            let block = self.block(blocks[&at]);
+            at += 1;
+            match jbd2::header(&block) {
+                Some((kind, found)) if found == tid => match kind {
+                    jbd2::BlockType::Descriptor => {
+                        layout.verify_tail(Record::JournalDescriptor, &block)?;
+                        for tag in layout.tags(&block) {
+                            let tag = tag?;
+                            layout.verify_data(&tag, tid, &self.block(blocks[&at]))?;
+                            log.logged.push(tag.block);
+                            at += 1;
+                        }
+                    }
+                    jbd2::BlockType::Revoke => {
+                        layout.verify_tail(Record::JournalRevoke, &block)?;
+                        log.revoked.extend(layout.revokes(&block)?);
+                    }
+                    jbd2::BlockType::Commit => {
+                        layout.verify_commit(&block, 0)?;
+                        log.commits += 1;
+                        tid = tid.next();
+                    }
+                },
+                _ => return Ok(log),
+            }
+        }
     }
 
     fn orphans(
