@@ -23,9 +23,6 @@ pub trait ContextOps: FileSystem + SuperOps {
     /// The mount options.
     const PARAMS: &'static ParamTable;
 
-    /// Whether it lives on a block device. If not, [`NewSuper::device`] must not be asked for.
-    const ON_DEVICE: bool = true;
-
     /// Whether it goes by `mnt_idmap` where owners matter.
     const ID_MAPPED: bool = true;
 

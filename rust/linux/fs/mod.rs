@@ -29,6 +29,9 @@ use kernel::prelude::*;
 
 /// A file system: the types that its objects carry.
 pub trait FileSystem: Sized + Send + Sync + 'static {
+    /// Whether it lives on a block device. If not, asking for the device does not compile.
+    const ON_DEVICE: bool = true;
+
     /// What one mount needs; made by [`context::ContextOps::fill_super`], dropped after
     /// [`super_ops::SuperOps::put_super`].
     type Super: Send + Sync + 'static;

@@ -73,6 +73,7 @@ impl<F: FileSystem> SuperBlock<F> {
 
     /// The block device.
     pub fn device(&self) -> Device {
+        const { assert!(F::ON_DEVICE) };
         // SAFETY: `s_bdev` is open from before `fill_super` until after `put_super`.
         unsafe { Device::from_raw((*self.as_raw()).s_bdev) }
     }
@@ -244,6 +245,7 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
 
     /// The block device.
     pub fn device(&self) -> Device {
+        const { assert!(F::ON_DEVICE) };
         // SAFETY: `get_tree_bdev` has opened it.
         unsafe { Device::from_raw(self.0.s_bdev) }
     }
@@ -266,6 +268,14 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
 
     /// Sets the block size in bytes; `EINVAL` when the device or the kernel cannot do it.
     pub fn set_block_size(&mut self, bytes: u32) -> Result {
+        if !bytes.is_power_of_two() || bytes < 512 {
+            return Err(EINVAL);
+        }
+        if !F::ON_DEVICE {
+            self.0.s_blocksize = bytes as usize;
+            self.0.s_blocksize_bits = bytes.trailing_zeros() as u8;
+            return Ok(());
+        }
         let bytes = i32::try_from(bytes).map_err(|_| EINVAL)?;
         // SAFETY: The superblock and its device are live and ours.
         let bits = unsafe { bindings::sb_set_blocksize(self.0, bytes) };

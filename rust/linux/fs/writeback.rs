@@ -337,7 +337,9 @@ impl<F: FileSystem + SuperOps> Completions<F> {
             }
             let nofs = NofsScope::enter();
             let chain = merge(sort(first));
-            F::finish_writeback(SuperBlock::from_raw(this.sb), &Finished(chain, PhantomData));
+            if F::HAS_FINISH_WRITEBACK {
+                F::finish_writeback(SuperBlock::from_raw(this.sb), &Finished(chain, PhantomData));
+            }
             drop(nofs);
             let mut write = chain;
             while !write.is_null() {
