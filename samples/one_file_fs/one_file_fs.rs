@@ -131,10 +131,9 @@ impl Mount {
 
     fn set(&self, start: u64, end: u64, mut with: impl FnMut(State) -> State) {
         let mut blocks = self.blocks.lock();
-        for block in (start / BLOCK)..end.div_ceil(BLOCK) {
-            if let Some(state) = blocks.get_mut(block as usize) {
-                *state = with(*state);
-            }
+        let end = (end.div_ceil(BLOCK) as usize).min(blocks.len());
+        for state in blocks.get_mut((start / BLOCK) as usize..end).unwrap_or(&mut []) {
+            *state = with(*state);
         }
         self.sequence.fetch_add(1, Relaxed);
     }
