@@ -3,7 +3,7 @@
 //! A block device as a file system with one file: the whole device, read, written, mapped and
 //! truncated through the page cache or around it.
 //!
-//! It has no metadata on the disk, so it forgets the file's size, and shows only how data travels:
+//! It has no metadata on the disk, so it forgets the file when it is unmounted, and shows only how data travels:
 //! delayed allocation, writing back, and the bookkeeping after the device has answered. The state of
 //! each block is a byte in memory.
 //!
@@ -97,7 +97,9 @@ struct Mount {
     blocks: Mutex<KVVec<State>>,
     /// Changes when a block's state does.
     sequence: AtomicU64,
-    /// Counts what happened, for `show_options`.
+    /// The file's size while its inode is not in memory.
+    size: AtomicU64,
+    /// Counts what happened, to tell it at the end.
     finished: AtomicU64,
     finished_bytes: AtomicU64,
     punched: AtomicU64,
@@ -183,6 +185,7 @@ impl ContextOps for OneFileFs {
         let sb = sb.attach(Mount {
             blocks: Mutex::new(blocks, lock_class!("one_file_fs_blocks"))?,
             sequence: AtomicU64::new(1),
+            size: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             finished_bytes: AtomicU64::new(0),
             punched: AtomicU64::new(0),
@@ -212,6 +215,12 @@ impl SuperOps for OneFileFs {
             ..Space::default()
         });
         Ok(())
+    }
+
+    fn evict_inode(inode: &Inode<Self>) {
+        if inode.ino() == FILE {
+            inode.sb().data().size.store(inode.size(), Relaxed);
+        }
     }
 
     fn put_super(sb: &SuperBlock<Self>) {
@@ -254,7 +263,8 @@ fn iget(sb: &SuperBlock<OneFileFs>, ino: u64) -> Result<ARef<Inode<OneFileFs>>> 
         inode.init_mode(0o040_755).set_ops::<Directory, Directory>();
         inode.set_nlink(2);
     } else {
-        inode.init_mode(0o100_644).set_ops::<Data, Data>().set_mapping_ops::<Data>(true);
+        let size = sb.data().size.load(Relaxed);
+        inode.init_mode(0o100_644).init_size(size).set_ops::<Data, Data>().set_mapping_ops::<Data>(true);
     }
     Ok(inode.finish())
 }
