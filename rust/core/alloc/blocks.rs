@@ -23,7 +23,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// # Invariants
 ///
 /// Once loaded: `claimed` is empty or has every bit of `busy`. `free` counts the clear bits of `busy`; no run
-/// of clear bits in [`State::bits`] is longer than `longest`, and none begins below `first_free`.
+/// of clear bits in [`State::bits`] is longer than `longest`, and none begins below where `lowest` says.
 #[derive(Debug)]
 pub(super) struct Locked<'a> {
     groups: &'a Groups,
@@ -107,7 +107,6 @@ impl Allocator {
         }
         self.check_bitmap(locked, &mut bits).map_err(corrupt)?;
         let longest = runs::longest(&bits, locked.len);
-        locked.state.first_free = bitmap::next_clear(&bits, 0..locked.len).unwrap_or(locked.len);
         locked.state.busy = bits;
         self.groups
             .set_longest(group, locked.info, runs::length(&longest));
@@ -213,9 +212,6 @@ impl Locked<'_> {
             bitmap::fill(&mut self.state.claimed, start, len)
                 .map_err(|fault| Error::Corrupt(place, fault))?;
         }
-        if self.state.first_free == start {
-            self.state.first_free = range.end;
-        }
         let free = self.info.free.load(Relaxed).saturating_sub(len);
         self.info.free.store(free, Relaxed);
         if self.info.longest.load(Relaxed) > free {
@@ -271,11 +267,26 @@ impl Locked<'_> {
 
     /// Keeps the hints true when blocks have become free.
     fn note_free(&mut self, range: &Range<u32>) {
-        self.state.first_free = self.state.first_free.min(range.start);
-        let whole = runs::length(&runs::around(self.state.bits(), range, self.len));
+        let run = runs::around(self.state.bits(), range, self.len);
+        self.state.lowest.freed(run.start);
+        let whole = runs::length(&run);
         if whole > self.info.longest.load(Relaxed) {
             self.groups.set_longest(self.group, self.info, whole);
         }
+    }
+
+    /// The start of a free run of at least `size` blocks.
+    pub(super) fn find(&mut self, size: u32) -> Option<u32> {
+        let State {
+            busy,
+            claimed,
+            lowest,
+            ..
+        } = &mut *self.state;
+        let bits = if claimed.is_empty() { busy } else { claimed };
+        let bit = runs::first_fit(bits, lowest.start(size)..self.len, size);
+        lowest.found(size, bit.unwrap_or(self.len));
+        bit
     }
 
     /// Measures the longest free run and writes it down.

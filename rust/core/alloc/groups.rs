@@ -5,6 +5,7 @@
 //! Lock: a group's `state` ("rext4_group") comes after a handle's start and before the buffers'
 //! locks. The atomics are hints for the search outside of the lock; only its holder changes them.
 
+use super::runs::Lowest;
 use super::sizes::Sizes;
 use super::zones::Zones;
 use crate::core::cache::{Buffer, Cache};
@@ -29,8 +30,8 @@ pub(super) struct State {
     pub(super) claimed: Vec<u8>,
     /// How many windows there are.
     pub(super) windows: u32,
-    /// No free bit lies below this one.
-    pub(super) first_free: u32,
+    /// Where to look for free runs.
+    pub(super) lowest: Lowest,
     /// The block bitmap on disk was never written.
     pub(super) blocks_uninit: bool,
     /// The inode bitmap on disk was never written.

@@ -250,6 +250,8 @@ impl Allocator {
             .get()
             .saturating_sub(index)
             .saturating_sub(1);
+        // Should the record never be written, then at least no garbage counts as used.
+        drop(handle.write(&found.table)?);
         let was_uninit = locked.state.inodes_uninit;
         let count = |desc: &mut GroupDesc| {
             let fault = Fault::Group(GroupFault::FreeInodes, u64::from(desc.free_inodes), 1);
@@ -278,7 +280,7 @@ impl Allocator {
         Ok(())
     }
 
-    /// Gives an inode number back: one credit less than [`super::INODE_CREDITS`].
+    /// Gives an inode number back; 2 credits.
     ///
     /// An inode of a group whose bitmap is corrupt stays in use, as nobody can tell.
     ///

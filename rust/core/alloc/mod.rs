@@ -46,9 +46,9 @@ use zones::Zones;
 
 /// Credits to settle or free blocks of one group: its bitmap and its descriptor.
 pub const SETTLE_CREDITS: u32 = 2;
-/// Credits to allocate an inode number: inode bitmap, block bitmap and descriptor. Freeing one
-/// needs one less; the inode's own block is not counted.
-pub const INODE_CREDITS: u32 = 3;
+/// Credits to allocate an inode number: inode bitmap, block bitmap, descriptor, and the block of the
+/// inode's record, which is then paid for. Freeing a number needs inode bitmap and descriptor.
+pub const INODE_CREDITS: u32 = 4;
 
 /// The free blocks and inodes of a mounted file system.
 #[derive(Debug)]
@@ -176,13 +176,19 @@ impl Allocator {
 
     /// Promises blocks. `privileged` claimants may use the share that the superblock keeps for root.
     /// Never waits.
-    pub fn reserve(&self, blocks: u64, privileged: bool) -> Result<Reservation> {
+    pub fn reserve(&self, journal: &Journal, blocks: u64, privileged: bool) -> Result<Reservation> {
         let who = if privileged {
             Claimant::Privileged
         } else {
             Claimant::User
         };
-        Space::reserve(&self.space, blocks, who)
+        match Space::reserve(&self.space, blocks, who) {
+            Err(Error::NoSpace) if self.space.has_pending() => {
+                self.collect(journal);
+                Space::reserve(&self.space, blocks, who)
+            }
+            result => result,
+        }
     }
 
     /// As [`Self::reserve`], but when only blocks are left that were freed just now, commits the
@@ -193,14 +199,24 @@ impl Allocator {
         blocks: u64,
         privileged: bool,
     ) -> Result<Reservation> {
-        match self.reserve(blocks, privileged) {
-            Err(Error::NoSpace) if self.space.has_pending() => {
-                journal.commit_all()?;
-                self.collect(journal);
-                self.reserve(blocks, privileged)
+        match self.reserve(journal, blocks, privileged) {
+            Err(Error::NoSpace) if self.make_room(journal)? => {
+                self.reserve(journal, blocks, privileged)
             }
             result => result,
         }
+    }
+
+    /// Makes freed blocks allocatable by committing the transactions that freed them; returns
+    /// whether there were any, so that what failed with [`Error::NoSpace`] is worth another try. No
+    /// handle may be open.
+    pub fn make_room(&self, journal: &Journal) -> Result<bool> {
+        if !self.space.has_pending() {
+            return Ok(false);
+        }
+        journal.commit_all()?;
+        self.collect(journal);
+        Ok(true)
     }
 
     /// A promise of nothing, to merge others into.

@@ -77,6 +77,44 @@ fn previous_set(bits: &[u8], before: u32) -> Option<u32> {
     None
 }
 
+/// Number of orders of [`Lowest`]; longer runs are of the last one.
+const ORDERS: usize = 16;
+
+/// Where to begin looking for a run: no free run of `2^n` bits or more begins below the `n`-th bit.
+/// So the holes that earlier searches found too small are not looked at again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lowest([u32; ORDERS]);
+
+impl Lowest {
+    /// Where a run of `want` bits can begin at the earliest.
+    pub(super) fn start(&self, want: u32) -> u32 {
+        let order = want.checked_ilog2().unwrap_or(0);
+        let at = usize::try_from(order).unwrap_or(0).min(ORDERS - 1);
+        self.0.get(at).copied().unwrap_or(0)
+    }
+
+    /// The first run of at least `want` bits begins at `bit`.
+    pub(super) fn found(&mut self, want: u32, bit: u32) {
+        let order = want
+            .checked_next_power_of_two()
+            .map_or(u32::BITS, u32::trailing_zeros);
+        for lowest in self
+            .0
+            .iter_mut()
+            .skip(usize::try_from(order).unwrap_or(ORDERS))
+        {
+            *lowest = bit.max(*lowest);
+        }
+    }
+
+    /// A free run begins at `bit` now.
+    pub(super) fn freed(&mut self, bit: u32) {
+        for lowest in &mut self.0 {
+            *lowest = bit.min(*lowest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -207,14 +207,12 @@ impl Allocator {
         let Some(mut locked) = self.lock_or_skip(group)? else {
             return Ok(None);
         };
-        let bits = locked.state.bits();
         let aligned = if want.size >= ALIGNED {
-            runs::aligned(bits, locked.len, want.size)
+            runs::aligned(locked.state.bits(), locked.len, want.size)
         } else {
             None
         };
-        let range = locked.state.first_free..locked.len;
-        let Some(bit) = aligned.or_else(|| runs::first_fit(bits, range, want.size)) else {
+        let Some(bit) = aligned.or_else(|| locked.find(want.size)) else {
             locked.measure();
             return Ok(None);
         };

@@ -30,7 +30,7 @@ pub struct DirEntry<'a> {
 /// Credits of changing one entry in place: its block, perhaps the index's loss, and the directory's inode.
 pub(super) const ENTRY_CREDITS: u32 = 3;
 /// Credits of making an inode without blocks: number, record, and an orphan entry should it fail.
-const CREATE_CREDITS: u32 = INODE_CREDITS + 1 + ORPHAN_CREDITS;
+const CREATE_CREDITS: u32 = INODE_CREDITS + ORPHAN_CREDITS;
 
 /// Credits of adding a name: the directory's blocks, and its inode.
 pub(super) fn insert_credits(dir: &Inode) -> Result<u32> {

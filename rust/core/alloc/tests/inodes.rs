@@ -17,7 +17,7 @@ fn take(volume: &Volume, parent: Ino, is_directory: bool) -> Result<NewInode> {
 }
 
 fn give(volume: &Volume, ino: Ino, is_directory: bool) -> Result {
-    let mut handle = volume.journal.start(INODE_CREDITS - 1).unwrap();
+    let mut handle = volume.journal.start(SETTLE_CREDITS).unwrap();
     volume.allocator.free_inode(&mut handle, ino, is_directory)
 }
 

@@ -183,9 +183,12 @@ fn a_full_disk_gives_everything_it_promised() {
     greedy.append(&volume, 2500);
     assert!(greedy.window.run.is_some());
     let promised = volume.allocator.statistics().available_blocks;
-    let mut paid_by = volume.allocator.reserve(promised, false).unwrap();
+    let mut paid_by = volume
+        .allocator
+        .reserve(&volume.journal, promised, false)
+        .unwrap();
     assert!(matches!(
-        volume.allocator.reserve(1, false),
+        volume.allocator.reserve(&volume.journal, 1, false),
         Err(Error::NoSpace)
     ));
     let mut runs = std::vec::Vec::new();
@@ -214,7 +217,7 @@ fn a_full_disk_gives_everything_it_promised() {
     }
     // Only a commit makes them allocatable: a caller who may wait waits for it.
     assert!(matches!(
-        volume.allocator.reserve(promised, false),
+        volume.allocator.reserve(&volume.journal, promised, false),
         Err(Error::NoSpace)
     ));
     assert_eq!(volume.allocator.statistics().available_blocks, promised);

@@ -219,7 +219,13 @@ impl Volume {
             info.free.load(Relaxed)
         );
         assert!(runs::length(&runs::longest(state.bits(), len)) <= info.longest.load(Relaxed));
-        assert!(bitmap::next_clear(state.bits(), 0..len).is_none_or(|bit| bit >= state.first_free));
+        for order in 0..16 {
+            let first = runs::first_fit(state.bits(), 0..len, 1 << order);
+            assert!(
+                first.is_none_or(|bit| bit >= state.lowest.start(1 << order)),
+                "order {order}"
+            );
+        }
         for (busy, claimed) in state.busy.iter().zip(state.claimed.iter()) {
             assert_eq!(busy & !claimed, 0);
         }

@@ -104,7 +104,7 @@ impl Model {
             _ if !self.inodes.is_empty() => {
                 let at = pick(numbers, self.inodes.len());
                 let (ino, is_directory) = self.inodes.swap_remove(at);
-                let mut handle = volume.journal.start(INODE_CREDITS - 1).unwrap();
+                let mut handle = volume.journal.start(SETTLE_CREDITS).unwrap();
                 volume
                     .allocator
                     .free_inode(&mut handle, ino, is_directory)
@@ -202,7 +202,7 @@ impl Model {
             }
         }
         for (ino, is_directory) in self.inodes {
-            let mut handle = volume.journal.start(INODE_CREDITS - 1).unwrap();
+            let mut handle = volume.journal.start(SETTLE_CREDITS).unwrap();
             volume
                 .allocator
                 .free_inode(&mut handle, ino, is_directory)
