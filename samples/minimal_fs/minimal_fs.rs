@@ -61,7 +61,9 @@ impl kernel::Module for MinimalModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let mut registration = Registration::new(c"minimal_fs_inode", module)?;
         registration.register(c"minimal_fs")?;
-        Ok(Self { _registration: registration })
+        Ok(Self {
+            _registration: registration,
+        })
     }
 }
 
@@ -109,7 +111,11 @@ impl ContextOps for MinimalFs {
         Ok(())
     }
 
-    fn fill_super(mut sb: NewSuper<'_, Self>, options: &mut Mount, _: &Context<'_>) -> Result<Rooted> {
+    fn fill_super(
+        mut sb: NewSuper<'_, Self>,
+        options: &mut Mount,
+        _: &Context<'_>,
+    ) -> Result<Rooted> {
         sb.set_block_size(4096)?;
         sb.set_magic(0x6d69_6e69).set_flags(flag::RDONLY, 0);
         let name = core::mem::replace(&mut options.name, KVec::new());
@@ -130,7 +136,13 @@ impl ContextOps for MinimalFs {
 #[vtable]
 impl SuperOps for MinimalFs {
     fn statfs(_: &SuperBlock<Self>, stat: &mut StatFs) -> Result {
-        stat.set(Space { magic: 0x6d69_6e69, block_size: 4096, inodes: 2, name_len: 255, ..Space::default() });
+        stat.set(Space {
+            magic: 0x6d69_6e69,
+            block_size: 4096,
+            inodes: 2,
+            name_len: 255,
+            ..Space::default()
+        });
         Ok(())
     }
 }
@@ -146,7 +158,10 @@ fn iget(sb: &SuperBlock<MinimalFs>, ino: u64) -> Result<ARef<Inode<MinimalFs>>> 
         inode.init_mode(0o040_555).set_ops::<Directory, Directory>();
         inode.set_nlink(2);
     } else {
-        inode.init_mode(0o100_444).init_size(CONTENTS.len() as u64).set_ops::<Regular, Regular>();
+        inode
+            .init_mode(0o100_444)
+            .init_size(CONTENTS.len() as u64)
+            .set_ops::<Regular, Regular>();
     }
     Ok(inode.finish())
 }

@@ -71,7 +71,9 @@ impl kernel::Module for OneFileModule {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let mut registration = Registration::new(c"one_file_fs_inode", module)?;
         registration.register(c"one_file_fs")?;
-        Ok(Self { _registration: registration })
+        Ok(Self {
+            _registration: registration,
+        })
     }
 }
 
@@ -108,7 +110,12 @@ struct Mount {
 impl Mount {
     /// The state at `pos`, and up to where it stays the same, within `length` bytes; first, blocks in
     /// state `from` of that range become `to`.
-    fn run(&self, pos: u64, length: u64, change: Option<(State, State)>) -> (State, u64, u64, bool) {
+    fn run(
+        &self,
+        pos: u64,
+        length: u64,
+        change: Option<(State, State)>,
+    ) -> (State, u64, u64, bool) {
         let mut blocks = self.blocks.lock();
         let first = (pos / BLOCK) as usize;
         let last = (pos.saturating_add(length).div_ceil(BLOCK) as usize).min(blocks.len());
@@ -128,13 +135,21 @@ impl Mount {
             self.sequence.fetch_add(1, Relaxed);
         }
         let state = blocks.get(first).copied().unwrap_or(State::Hole);
-        (state, first as u64 * BLOCK, (end.max(first + 1) - first) as u64 * BLOCK, changed)
+        (
+            state,
+            first as u64 * BLOCK,
+            (end.max(first + 1) - first) as u64 * BLOCK,
+            changed,
+        )
     }
 
     fn set(&self, start: u64, end: u64, mut with: impl FnMut(State) -> State) {
         let mut blocks = self.blocks.lock();
         let end = (end.div_ceil(BLOCK) as usize).min(blocks.len());
-        for state in blocks.get_mut((start / BLOCK) as usize..end).unwrap_or(&mut []) {
+        for state in blocks
+            .get_mut((start / BLOCK) as usize..end)
+            .unwrap_or(&mut [])
+        {
             *state = with(*state);
         }
         self.sequence.fetch_add(1, Relaxed);
@@ -180,7 +195,10 @@ impl ContextOps for OneFileFs {
     fn fill_super(mut sb: NewSuper<'_, Self>, _: &mut (), _: &Context<'_>) -> Result<Rooted> {
         sb.set_block_size(BLOCK as u32)?;
         let bytes = sb.device().size_bytes();
-        sb.set_magic(MAGIC).set_max_bytes(bytes).set_times(1, 0, i64::MAX).set_cgroup_writeback();
+        sb.set_magic(MAGIC)
+            .set_max_bytes(bytes)
+            .set_times(1, 0, i64::MAX)
+            .set_cgroup_writeback();
         let blocks = KVVec::from_elem(State::Hole, (bytes / BLOCK) as usize, GFP_KERNEL)?;
         let sb = sb.attach(Mount {
             blocks: Mutex::new(blocks, lock_class!("one_file_fs_blocks"))?,
@@ -225,8 +243,18 @@ impl SuperOps for OneFileFs {
 
     fn put_super(sb: &SuperBlock<Self>) {
         let mount = sb.data();
-        let delayed = mount.blocks.lock().iter().filter(|&&state| state == State::Delayed).count();
-        let flying = mount.blocks.lock().iter().filter(|&&state| state == State::InFlight).count();
+        let delayed = mount
+            .blocks
+            .lock()
+            .iter()
+            .filter(|&&state| state == State::Delayed)
+            .count();
+        let flying = mount
+            .blocks
+            .lock()
+            .iter()
+            .filter(|&&state| state == State::InFlight)
+            .count();
         pr_info!(
             "finished {} writes of {} bytes, punched {}; left: {} delayed, {} in flight\n",
             mount.finished.load(Relaxed),
@@ -243,11 +271,15 @@ impl SuperOps for OneFileFs {
             mount.finished.fetch_add(1, Relaxed);
             mount.finished_bytes.fetch_add(write.len(), Relaxed);
             let failed = write.error().is_some();
-            mount.set(write.pos(), write.pos() + write.len(), |state| match state {
-                State::InFlight if failed => State::Hole,
-                State::InFlight => State::Written,
-                other => other,
-            });
+            mount.set(
+                write.pos(),
+                write.pos() + write.len(),
+                |state| match state {
+                    State::InFlight if failed => State::Hole,
+                    State::InFlight => State::Written,
+                    other => other,
+                },
+            );
         }
     }
 }
@@ -264,7 +296,11 @@ fn iget(sb: &SuperBlock<OneFileFs>, ino: u64) -> Result<ARef<Inode<OneFileFs>>> 
         inode.set_nlink(2);
     } else {
         let size = sb.data().size.load(Relaxed);
-        inode.init_mode(0o100_644).init_size(size).set_ops::<Data, Data>().set_mapping_ops::<Data>(true);
+        inode
+            .init_mode(0o100_644)
+            .init_size(size)
+            .set_ops::<Data, Data>()
+            .set_mapping_ops::<Data>(true);
     }
     Ok(inode.finish())
 }
@@ -301,7 +337,12 @@ struct Data;
 
 #[vtable]
 impl InodeOps<OneFileFs> for Data {
-    fn setattr(idmap: &IdMap, dentry: &Dentry<OneFileFs>, inode: &Inode<OneFileFs>, attr: &mut Attr) -> Result {
+    fn setattr(
+        idmap: &IdMap,
+        dentry: &Dentry<OneFileFs>,
+        inode: &Inode<OneFileFs>,
+        attr: &mut Attr,
+    ) -> Result {
         attr.prepare(idmap, dentry)?;
         if let Some(size) = attr.size() {
             let old = inode.size();
@@ -313,7 +354,10 @@ impl InodeOps<OneFileFs> for Data {
                 iomap::truncate_page::<_, Buffered>(inode, old)?;
             }
             inode.truncate_setsize(size);
-            inode.sb().data().set(size.next_multiple_of(BLOCK), u64::MAX / 2, |_| State::Hole);
+            inode
+                .sb()
+                .data()
+                .set(size.next_multiple_of(BLOCK), u64::MAX / 2, |_| State::Hole);
             drop(locked);
             attr.set_times_now(inode);
         }
@@ -368,7 +412,14 @@ impl FileOps<OneFileFs> for Data {
             iomap::zero_range::<_, Buffered>(&inode, inode.size(), pos - inode.size())?;
         }
         let written = if iocb.is_direct() {
-            match direct::transfer::<_, Direct, Direct>(iocb, from, How { wait: true, ..How::default() }) {
+            match direct::transfer::<_, Direct, Direct>(
+                iocb,
+                from,
+                How {
+                    wait: true,
+                    ..How::default()
+                },
+            ) {
                 Err(error) if error == ENOTBLK => iomap::buffered_write::<_, Buffered>(iocb, from)?,
                 other => other?,
             }
@@ -417,14 +468,24 @@ struct Buffered;
 impl IomapOps<OneFileFs> for Buffered {
     fn begin(inode: &Inode<OneFileFs>, pos: u64, length: u64, flags: Flags) -> Result<Mapping> {
         let mount = inode.sb().data();
-        let change = if flags.is_zero() { None } else { Some((State::Hole, State::Delayed)) };
+        let change = if flags.is_zero() {
+            None
+        } else {
+            Some((State::Hole, State::Delayed))
+        };
         Ok(mount.mapping(mount.run(pos, length, change)))
     }
 
     fn punch(inode: &Inode<OneFileFs>, start: u64, length: u64) {
         let mount = inode.sb().data();
         mount.punched.fetch_add(1, Relaxed);
-        mount.set(start, start + length, |state| if state == State::Delayed { State::Hole } else { state });
+        mount.set(start, start + length, |state| {
+            if state == State::Delayed {
+                State::Hole
+            } else {
+                state
+            }
+        });
     }
 }
 
@@ -442,7 +503,8 @@ impl IomapOps<OneFileFs> for Direct {
     fn begin(inode: &Inode<OneFileFs>, pos: u64, length: u64, _: Flags) -> Result<Mapping> {
         let mount = inode.sb().data();
         mount.run(pos, length, Some((State::Delayed, State::InFlight)));
-        let mut mapping = mount.mapping(mount.run(pos, length, Some((State::Hole, State::InFlight))));
+        let mut mapping =
+            mount.mapping(mount.run(pos, length, Some((State::Hole, State::InFlight))));
         mapping.is_new = false;
         Ok(mapping)
     }
@@ -466,7 +528,8 @@ impl DirectOps<OneFileFs> for Direct {
 impl WritebackOps<OneFileFs> for Data {
     fn map(inode: &Inode<OneFileFs>, pos: u64, _len: u32) -> Result<Mapping> {
         let mount = inode.sb().data();
-        let mut mapping = mount.mapping(mount.run(pos, 64 << 20, Some((State::Delayed, State::InFlight))));
+        let mut mapping =
+            mount.mapping(mount.run(pos, 64 << 20, Some((State::Delayed, State::InFlight))));
         mapping.is_new = false;
         Ok(mapping)
     }
@@ -476,7 +539,13 @@ impl WritebackOps<OneFileFs> for Data {
     }
 
     fn discard(inode: &Inode<OneFileFs>, start: u64, end: u64) {
-        inode.sb().data().set(start, end, |state| if state == State::Delayed { State::Hole } else { state });
+        inode.sb().data().set(start, end, |state| {
+            if state == State::Delayed {
+                State::Hole
+            } else {
+                state
+            }
+        });
     }
 
     fn submit(_: &Inode<OneFileFs>, write: &Write<'_, OneFileFs>) -> bool {

@@ -33,26 +33,30 @@ pub trait AddressSpaceOps<F: FileSystem + SuperOps>: 'static {
 pub(super) struct AddressSpaceVTable<F, A>(PhantomData<(F, A)>);
 
 impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
-    pub(super) const TABLE: *const bindings::address_space_operations = &bindings::address_space_operations {
-        read_folio: Some(Self::read_folio),
-        readahead: Some(Self::readahead),
-        writepages: Some(Self::writepages),
-        dirty_folio: Some(bindings::iomap_dirty_folio),
-        invalidate_folio: Some(bindings::iomap_invalidate_folio),
-        release_folio: Some(bindings::iomap_release_folio),
-        is_partially_uptodate: Some(bindings::iomap_is_partially_uptodate),
-        migrate_folio: Some(bindings::filemap_migrate_folio),
-        error_remove_folio: Some(bindings::generic_error_remove_folio),
-        bmap: Some(Self::bmap),
-        swap_activate: Some(Self::swap_activate),
-        ..pin_init::zeroed()
-    };
+    pub(super) const TABLE: *const bindings::address_space_operations =
+        &bindings::address_space_operations {
+            read_folio: Some(Self::read_folio),
+            readahead: Some(Self::readahead),
+            writepages: Some(Self::writepages),
+            dirty_folio: Some(bindings::iomap_dirty_folio),
+            invalidate_folio: Some(bindings::iomap_invalidate_folio),
+            release_folio: Some(bindings::iomap_release_folio),
+            is_partially_uptodate: Some(bindings::iomap_is_partially_uptodate),
+            migrate_folio: Some(bindings::filemap_migrate_folio),
+            error_remove_folio: Some(bindings::generic_error_remove_folio),
+            bmap: Some(Self::bmap),
+            swap_activate: Some(Self::swap_activate),
+            ..pin_init::zeroed()
+        };
 
     /// # Safety
     ///
     /// This and the other callbacks are called by the page cache only, as the table's C type
     /// documents, for inodes of a superblock of a type registered for `F`.
-    unsafe extern "C" fn read_folio(_file: *mut bindings::file, folio: *mut bindings::folio) -> ffi::c_int {
+    unsafe extern "C" fn read_folio(
+        _file: *mut bindings::file,
+        folio: *mut bindings::folio,
+    ) -> ffi::c_int {
         // SAFETY: The folio is locked, and of such an inode.
         unsafe { bindings::iomap_bio_read_folio(folio, IomapVTable::<F, A::Read>::TABLE) };
         0
@@ -71,7 +75,8 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         // ours during the call.
         unsafe {
             let inode = Inode::from_raw((*mapping).host);
-            let mut control = Control::from_raw(inode, wbc, WritebackVTable::<F, A::Writeback>::TABLE);
+            let mut control =
+                Control::from_raw(inode, wbc, WritebackVTable::<F, A::Writeback>::TABLE);
             super::super_ops::errno(A::writepages(inode, &mut control))
         }
     }
@@ -94,6 +99,8 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         span: *mut bindings::sector_t,
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live, and the inode is locked.
-        unsafe { bindings::iomap_swapfile_activate(swap, file, span, IomapVTable::<F, A::Report>::TABLE) }
+        unsafe {
+            bindings::iomap_swapfile_activate(swap, file, span, IomapVTable::<F, A::Report>::TABLE)
+        }
     }
 }

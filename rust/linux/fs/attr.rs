@@ -83,7 +83,10 @@ impl Attr {
     /// The new modification time, when it changes.
     pub fn mtime(&self) -> Option<Time> {
         let time = self.0.ia_mtime;
-        (self.valid() & valid::MTIME != 0).then_some(Time { sec: time.tv_sec, nsec: time.tv_nsec as u32 })
+        (self.valid() & valid::MTIME != 0).then_some(Time {
+            sec: time.tv_sec,
+            nsec: time.tv_nsec as u32,
+        })
     }
 
     /// The new owner, as it is to be on the disk, when it changes.
@@ -116,7 +119,9 @@ impl Attr {
     /// Whether the caller may make the change. Needs `i_rwsem` of the inode, as `setattr` has.
     pub fn prepare<F: FileSystem>(&mut self, idmap: &IdMap, dentry: &Dentry<F>) -> Result {
         // SAFETY: All are live.
-        to_result(unsafe { bindings::setattr_prepare(idmap.as_raw(), dentry.as_raw(), &mut self.0) })
+        to_result(unsafe {
+            bindings::setattr_prepare(idmap.as_raw(), dentry.as_raw(), &mut self.0)
+        })
     }
 
     /// Puts the new attributes, but the size, into the inode. Needs `i_rwsem`, as `setattr` has.

@@ -34,7 +34,11 @@ pub trait ContextOps: FileSystem + SuperOps {
 
     /// Reads the file system and fills the superblock. What fails is reported with
     /// [`Context::error`], and undone by dropping.
-    fn fill_super(sb: NewSuper<'_, Self>, options: &mut Self::Options, cx: &Context<'_>) -> Result<Rooted>;
+    fn fill_super(
+        sb: NewSuper<'_, Self>,
+        options: &mut Self::Options,
+        cx: &Context<'_>,
+    ) -> Result<Rooted>;
 
     /// Changes a mount. [`Context::is_read_only`] tells whether it is to be read-only; the VFS sets
     /// the flag when this returns. All writers have stopped if it becomes read-only.
@@ -91,7 +95,9 @@ impl<F: FileSystem> TypeBox<F> {
 /// # Safety
 ///
 /// `raw` must be a type registered for `F`.
-pub(super) unsafe fn type_of<F: FileSystem>(raw: *mut bindings::file_system_type) -> *const TypeBox<F> {
+pub(super) unsafe fn type_of<F: FileSystem>(
+    raw: *mut bindings::file_system_type,
+) -> *const TypeBox<F> {
     raw.cast()
 }
 
@@ -111,7 +117,11 @@ impl<F: ContextOps> Registration<F> {
     /// Prepares; `name` is for the inodes' slab cache.
     pub fn new(name: &CStr, module: &'static ThisModule) -> Result<Self> {
         let cache = Arc::new(InodeCache::new(name)?, GFP_KERNEL)?;
-        Ok(Self { types: KVec::new(), cache, module })
+        Ok(Self {
+            types: KVec::new(),
+            cache,
+            module,
+        })
     }
 
     /// Makes `F` known under one more name; `EBUSY` when the name is taken.
@@ -131,7 +141,11 @@ impl<F: ContextOps> Registration<F> {
                     fs_flags: fs_flags as ffi::c_int,
                     init_fs_context: Some(init_fs_context::<F>),
                     parameters: F::PARAMS.as_ptr(),
-                    kill_sb: Some(if F::ON_DEVICE { kill_sb::<F> } else { kill_anon::<F> }),
+                    kill_sb: Some(if F::ON_DEVICE {
+                        kill_sb::<F>
+                    } else {
+                        kill_anon::<F>
+                    }),
                     owner: self.module.as_ptr().cast(),
                     ..pin_init::zeroed()
                 },
@@ -245,7 +259,9 @@ impl<F: ContextOps> ContextVTable<F> {
     ) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The superblock is new and of our type.
-            let Rooted { .. } = unsafe { F::fill_super(NewSuper::from_raw(sb), Self::options(fc), &Context(&*fc))? };
+            let Rooted { .. } = unsafe {
+                F::fill_super(NewSuper::from_raw(sb), Self::options(fc), &Context(&*fc))?
+            };
             Ok(0)
         })
     }

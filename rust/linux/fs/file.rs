@@ -64,14 +64,22 @@ impl<F: FileSystem> File<F> {
     /// for each open file, an error of writing back since it was last asked.
     pub fn write_and_wait(&self, start: u64, end: u64) -> Result {
         // SAFETY: The type invariant.
-        to_result(unsafe { bindings::file_write_and_wait_range(self.as_raw(), offset(start), offset(end)) })
+        to_result(unsafe {
+            bindings::file_write_and_wait_range(self.as_raw(), offset(start), offset(end))
+        })
     }
 
     /// Sets the position as `lseek` asks for it, for files of at most `max` bytes that end at `end`.
     pub fn seek(&self, to: Seek, max: u64, end: u64) -> Result<u64> {
         // SAFETY: The type invariant.
         position(unsafe {
-            bindings::generic_file_llseek_size(self.as_raw(), to.offset, to.whence, offset(max), offset(end))
+            bindings::generic_file_llseek_size(
+                self.as_raw(),
+                to.offset,
+                to.whence,
+                offset(max),
+                offset(end),
+            )
         })
     }
 
@@ -240,7 +248,11 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         iopoll: slot!(O::BLOCK_BASED, bindings::iocb_bio_iopoll),
         get_unmapped_area: slot!(O::BLOCK_BASED, bindings::thp_get_unmapped_area),
         setlease: slot!(O::HAS_READ_ITER, bindings::generic_setlease),
-        fop_flags: if O::BLOCK_BASED { bindings::FOP_BUFFER_RASYNC } else { 0 },
+        fop_flags: if O::BLOCK_BASED {
+            bindings::FOP_BUFFER_RASYNC
+        } else {
+            0
+        },
         ..pin_init::zeroed()
     };
 
@@ -251,18 +263,33 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         *mut bindings::pipe_inode_info,
         usize,
         ffi::c_uint,
-    ) -> isize = if O::BLOCK_BASED { bindings::filemap_splice_read } else { bindings::copy_splice_read };
+    ) -> isize = if O::BLOCK_BASED {
+        bindings::filemap_splice_read
+    } else {
+        bindings::copy_splice_read
+    };
 
     /// # Safety
     ///
     /// This and the other callbacks are called by the VFS only, as the table's C type documents,
     /// for files whose inode is of a superblock of a type registered for `F`.
-    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> ffi::c_int {
+    unsafe extern "C" fn open(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live.
-        unsafe { errno(O::open(Inode::from_raw(inode), &Opening(File::from_raw(file)))) }
+        unsafe {
+            errno(O::open(
+                Inode::from_raw(inode),
+                &Opening(File::from_raw(file)),
+            ))
+        }
     }
 
-    unsafe extern "C" fn release(inode: *mut bindings::inode, file: *mut bindings::file) -> ffi::c_int {
+    unsafe extern "C" fn release(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live.
         unsafe { O::release(Inode::from_raw(inode), File::from_raw(file)) };
         0
@@ -281,14 +308,30 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
-    unsafe extern "C" fn read_iter(iocb: *mut bindings::kiocb, to: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn read_iter(
+        iocb: *mut bindings::kiocb,
+        to: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: The VFS's objects are live and ours during the call.
-        unsafe { raw_count(O::read_iter(&mut Kiocb::from_raw(iocb), &mut IovIter::from_raw(to))) }
+        unsafe {
+            raw_count(O::read_iter(
+                &mut Kiocb::from_raw(iocb),
+                &mut IovIter::from_raw(to),
+            ))
+        }
     }
 
-    unsafe extern "C" fn write_iter(iocb: *mut bindings::kiocb, from: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn write_iter(
+        iocb: *mut bindings::kiocb,
+        from: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: The VFS's objects are live and ours during the call.
-        unsafe { raw_count(O::write_iter(&mut Kiocb::from_raw(iocb), &mut IovIter::from_raw(from))) }
+        unsafe {
+            raw_count(O::write_iter(
+                &mut Kiocb::from_raw(iocb),
+                &mut IovIter::from_raw(from),
+            ))
+        }
     }
 
     unsafe extern "C" fn iterate_shared(
@@ -296,7 +339,12 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         context: *mut bindings::dir_context,
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live, the context is ours during the call.
-        unsafe { errno(O::iterate_shared(File::from_raw(file), &mut DirContext::from_raw(context))) }
+        unsafe {
+            errno(O::iterate_shared(
+                File::from_raw(file),
+                &mut DirContext::from_raw(context),
+            ))
+        }
     }
 
     unsafe extern "C" fn fsync(
@@ -307,7 +355,12 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live.
         let file = unsafe { File::from_raw(file) };
-        errno(O::fsync(file, start.unsigned_abs(), end.unsigned_abs(), datasync != 0))
+        errno(O::fsync(
+            file,
+            start.unsigned_abs(),
+            end.unsigned_abs(),
+            datasync != 0,
+        ))
     }
 
     unsafe extern "C" fn ioctl(

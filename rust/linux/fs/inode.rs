@@ -227,13 +227,23 @@ impl<F: FileSystem> Inode<F> {
     /// When the contents were last read.
     pub fn atime(&self) -> Time {
         // SAFETY: Words that are read whole; `stat` reads them the same way.
-        unsafe { Time { sec: (*self.as_raw()).i_atime_sec, nsec: (*self.as_raw()).i_atime_nsec } }
+        unsafe {
+            Time {
+                sec: (*self.as_raw()).i_atime_sec,
+                nsec: (*self.as_raw()).i_atime_nsec,
+            }
+        }
     }
 
     /// When the contents last changed.
     pub fn mtime(&self) -> Time {
         // SAFETY: As in `atime`.
-        unsafe { Time { sec: (*self.as_raw()).i_mtime_sec, nsec: (*self.as_raw()).i_mtime_nsec } }
+        unsafe {
+            Time {
+                sec: (*self.as_raw()).i_mtime_sec,
+                nsec: (*self.as_raw()).i_mtime_nsec,
+            }
+        }
     }
 
     /// When the inode last changed.

@@ -45,12 +45,23 @@ pub trait InodeOps<F: FileSystem>: 'static {
     }
 
     /// Makes a device, pipe or socket.
-    fn mknod(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _mode: u16, _rdev: u32) -> Result<NewInode<F>> {
+    fn mknod(
+        _: &IdMap,
+        _dir: &Inode<F>,
+        _name: &Dentry<F>,
+        _mode: u16,
+        _rdev: u32,
+    ) -> Result<NewInode<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a symbolic link.
-    fn symlink(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _target: &[u8]) -> Result<NewInode<F>> {
+    fn symlink(
+        _: &IdMap,
+        _dir: &Inode<F>,
+        _name: &Dentry<F>,
+        _target: &[u8],
+    ) -> Result<NewInode<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -157,7 +168,8 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         _flags: ffi::c_uint,
     ) -> *mut bindings::dentry {
         // SAFETY: The VFS holds the directory's lock, and the dentry.
-        let found = unsafe { I::lookup(Inode::from_raw(dir), Dentry::<F>::from_raw(dentry).name()) };
+        let found =
+            unsafe { I::lookup(Inode::from_raw(dir), Dentry::<F>::from_raw(dentry).name()) };
         let inode = match found {
             Ok(Some(inode)) => ARef::into_raw(inode).as_ptr().cast(),
             Ok(None) => ptr::null_mut(),
@@ -191,7 +203,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live, and the dentry is negative and locked.
         unsafe {
-            let (idmap, dir, name) = (IdMap::from_raw(idmap), Inode::from_raw(dir), Dentry::from_raw(dentry));
+            let (idmap, dir, name) = (
+                IdMap::from_raw(idmap),
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+            );
             Self::instantiate(dentry, I::create(idmap, dir, name, mode))
         }
     }
@@ -204,8 +220,15 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
     ) -> *mut bindings::dentry {
         // SAFETY: The VFS's objects are live, and the dentry is negative and locked.
         let code = unsafe {
-            let (idmap, dir, name) = (IdMap::from_raw(idmap), Inode::from_raw(dir), Dentry::from_raw(dentry));
-            Self::instantiate(dentry, I::mkdir(idmap, dir, name, mode | bindings::S_IFDIR as u16))
+            let (idmap, dir, name) = (
+                IdMap::from_raw(idmap),
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+            );
+            Self::instantiate(
+                dentry,
+                I::mkdir(idmap, dir, name, mode | bindings::S_IFDIR as u16),
+            )
         };
         match code {
             0 => ptr::null_mut(),
@@ -222,7 +245,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live, and the dentry is negative and locked.
         unsafe {
-            let (idmap, dir, name) = (IdMap::from_raw(idmap), Inode::from_raw(dir), Dentry::from_raw(dentry));
+            let (idmap, dir, name) = (
+                IdMap::from_raw(idmap),
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+            );
             Self::instantiate(dentry, I::mknod(idmap, dir, name, mode, rdev))
         }
     }
@@ -236,7 +263,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         // SAFETY: The VFS's objects are live, the dentry is negative and locked, and the target is a
         // terminated string.
         unsafe {
-            let (idmap, dir, name) = (IdMap::from_raw(idmap), Inode::from_raw(dir), Dentry::from_raw(dentry));
+            let (idmap, dir, name) = (
+                IdMap::from_raw(idmap),
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+            );
             let target = CStr::from_ptr(target.cast()).to_bytes();
             Self::instantiate(dentry, I::symlink(idmap, dir, name, target))
         }
@@ -251,7 +282,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         // one has none. `d_instantiate` takes over the reference taken here.
         unsafe {
             let inode = (*old).d_inode;
-            let made = I::link(Inode::from_raw(inode), Inode::from_raw(dir), Dentry::from_raw(dentry));
+            let made = I::link(
+                Inode::from_raw(inode),
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+            );
             if made.is_ok() {
                 bindings::ihold(inode);
                 bindings::d_instantiate(dentry, inode);
@@ -260,19 +295,33 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
-    unsafe extern "C" fn unlink(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> ffi::c_int {
+    unsafe extern "C" fn unlink(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live; the name has an inode.
         unsafe {
             let inode = Inode::from_raw((*dentry).d_inode);
-            errno(I::unlink(Inode::from_raw(dir), Dentry::from_raw(dentry), inode))
+            errno(I::unlink(
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+                inode,
+            ))
         }
     }
 
-    unsafe extern "C" fn rmdir(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> ffi::c_int {
+    unsafe extern "C" fn rmdir(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live; the name has an inode.
         unsafe {
             let inode = Inode::from_raw((*dentry).d_inode);
-            errno(I::rmdir(Inode::from_raw(dir), Dentry::from_raw(dentry), inode))
+            errno(I::rmdir(
+                Inode::from_raw(dir),
+                Dentry::from_raw(dentry),
+                inode,
+            ))
         }
     }
 
@@ -286,8 +335,14 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live and locked.
         unsafe {
-            let from = Place { dir: Inode::from_raw(old_dir), name: Dentry::from_raw(old) };
-            let to = Place { dir: Inode::from_raw(new_dir), name: Dentry::from_raw(new) };
+            let from = Place {
+                dir: Inode::from_raw(old_dir),
+                name: Dentry::from_raw(old),
+            };
+            let to = Place {
+                dir: Inode::from_raw(new_dir),
+                name: Dentry::from_raw(new),
+            };
             errno(I::rename(IdMap::from_raw(idmap), from, to, flags))
         }
     }
@@ -312,7 +367,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
             Ok(target) => {
                 let text = ManuallyDrop::new(target).as_mut_ptr();
                 // SAFETY: The VFS calls `kfree_link` with the text, once, when it is done with it.
-                unsafe { bindings::set_delayed_call(done, Some(bindings::kfree_link), text.cast()) };
+                unsafe {
+                    bindings::set_delayed_call(done, Some(bindings::kfree_link), text.cast())
+                };
                 text.cast()
             }
         }
@@ -326,7 +383,12 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         // SAFETY: The VFS's objects are live, the inode is locked, `attr` is for us to use.
         unsafe {
             let inode = Inode::from_raw((*dentry).d_inode);
-            errno(I::setattr(IdMap::from_raw(idmap), Dentry::from_raw(dentry), inode, Attr::from_raw(attr)))
+            errno(I::setattr(
+                IdMap::from_raw(idmap),
+                Dentry::from_raw(dentry),
+                inode,
+                Attr::from_raw(attr),
+            ))
         }
     }
 
@@ -358,7 +420,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
                 } else {
                     slice::from_raw_parts_mut(into.cast::<u8>(), size)
                 };
-                (Dentry::from_raw(dentry), Inode::from_raw((*dentry).d_inode), into)
+                (
+                    Dentry::from_raw(dentry),
+                    Inode::from_raw((*dentry).d_inode),
+                    into,
+                )
             };
             isize::try_from(I::listxattr(dentry, inode, into)?).map_err(|_| ERANGE)
         })
@@ -373,7 +439,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
             // Come again when sleeping is allowed.
             return ECHILD.to_ptr();
         }
-        let Some(kind) = AclKind::from_raw(kind) else { return EINVAL.to_ptr() };
+        let Some(kind) = AclKind::from_raw(kind) else {
+            return EINVAL.to_ptr();
+        };
         // SAFETY: The VFS's objects are live.
         match unsafe { I::get_inode_acl(Inode::from_raw(inode), kind) } {
             Ok(None) => ptr::null_mut(),
@@ -389,6 +457,13 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         len: u64,
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live; `into` is for us to fill.
-        unsafe { errno(I::fiemap(Inode::from_raw(inode), Fiemap::from_raw(into), start, len)) }
+        unsafe {
+            errno(I::fiemap(
+                Inode::from_raw(inode),
+                Fiemap::from_raw(into),
+                start,
+                len,
+            ))
+        }
     }
 }

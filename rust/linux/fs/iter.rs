@@ -119,7 +119,9 @@ impl DirContext<'_> {
     /// Hands out the entry at the current position; `false` when it was not taken, as there is no
     /// more room. Set the position to the next entry's after each success.
     pub fn emit(&mut self, name: &[u8], ino: u64, kind: EntryKind) -> bool {
-        let Ok(len) = ffi::c_int::try_from(name.len()) else { return false };
+        let Ok(len) = ffi::c_int::try_from(name.len()) else {
+            return false;
+        };
         // SAFETY: The type invariant; the name has `len` bytes.
         unsafe { bindings::dir_emit(self.0, name.as_ptr().cast(), len, ino, kind.raw()) }
     }

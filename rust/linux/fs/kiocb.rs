@@ -134,13 +134,20 @@ impl<F: FileSystem> Kiocb<'_, F> {
 
     /// After a direct write of `direct` bytes went on through the page cache for `buffered` bytes:
     /// writes those back and drops them from the cache. Returns the bytes written in all.
-    pub fn finish_fallback(&mut self, from: &mut IovIter<'_>, direct: usize, buffered: Result<usize>) -> Result<usize> {
+    pub fn finish_fallback(
+        &mut self,
+        from: &mut IovIter<'_>,
+        direct: usize,
+        buffered: Result<usize>,
+    ) -> Result<usize> {
         let buffered = match buffered {
             Ok(bytes) => bytes as isize,
             Err(error) => error.to_errno() as isize,
         };
         // SAFETY: The type invariants.
-        count(unsafe { bindings::direct_write_fallback(self.0, from.as_raw(), direct as isize, buffered) })
+        count(unsafe {
+            bindings::direct_write_fallback(self.0, from.as_raw(), direct as isize, buffered)
+        })
     }
 }
 

@@ -45,13 +45,18 @@ impl<F: FileSystem> Fault<'_, F> {
     /// dirty.
     pub fn make_writable<T: IomapOps<F>>(self) -> Faulted {
         let file = self.file();
-        let (file, sb, mapping) = (file.as_raw(), file.inode().sb().as_raw(), file.inode().mapping());
+        let (file, sb, mapping) = (
+            file.as_raw(),
+            file.inode().sb().as_raw(),
+            file.inode().mapping(),
+        );
         // SAFETY: All belong to the live fault; what is begun is ended, in reverse.
         Faulted(unsafe {
             bindings::sb_start_pagefault(sb);
             bindings::file_update_time(file);
             bindings::filemap_invalidate_lock_shared(mapping);
-            let faulted = bindings::iomap_page_mkwrite(self.0, IomapVTable::<F, T>::TABLE, ptr::null_mut());
+            let faulted =
+                bindings::iomap_page_mkwrite(self.0, IomapVTable::<F, T>::TABLE, ptr::null_mut());
             bindings::filemap_invalidate_unlock_shared(mapping);
             bindings::sb_end_pagefault(sb);
             faulted
@@ -70,7 +75,11 @@ impl<F: FileSystem, O: FileOps<F>> VmVTable<F, O> {
     const TABLE: *const bindings::vm_operations_struct = &bindings::vm_operations_struct {
         fault: Some(bindings::filemap_fault),
         map_pages: Some(bindings::filemap_map_pages),
-        page_mkwrite: if O::HAS_PAGE_MKWRITE { Some(Self::page_mkwrite) } else { None },
+        page_mkwrite: if O::HAS_PAGE_MKWRITE {
+            Some(Self::page_mkwrite)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 

@@ -46,7 +46,13 @@ impl ParamSpec {
 
     /// `name` or `noname` ([`Param::is_negated`]), without a value.
     pub const fn flag_no(name: &'static CStr, id: u8) -> Self {
-        Self::make(name.as_ptr().cast(), None, id, bindings::fs_param_neg_with_no, 0)
+        Self::make(
+            name.as_ptr().cast(),
+            None,
+            id,
+            bindings::fs_param_neg_with_no,
+            0,
+        )
     }
 
     /// `name=` a number ([`Param::number`]).
@@ -80,7 +86,9 @@ pub struct ParamTable(&'static [ParamSpec]);
 impl ParamTable {
     /// A table of these options; the last must be [`ParamSpec::END`], or it does not compile.
     pub const fn new(specs: &'static [ParamSpec]) -> Self {
-        let Some((last, _)) = specs.split_last() else { panic!("an empty table") };
+        let Some((last, _)) = specs.split_last() else {
+            panic!("an empty table")
+        };
         assert!(last.0.name.is_null(), "the last entry must be END");
         Self(specs)
     }
@@ -118,7 +126,11 @@ impl<'a> Param<'a> {
             return Err(Error::from_errno(id));
         }
         // SAFETY: The caller says so.
-        Ok(Self { id: id as u8, raw: unsafe { &*raw }, result })
+        Ok(Self {
+            id: id as u8,
+            raw: unsafe { &*raw },
+            result,
+        })
     }
 
     /// The `id` of its [`ParamSpec`].

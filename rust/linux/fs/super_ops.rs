@@ -294,7 +294,8 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     ) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The VFS passes a live dentry of a live mount, and `stat` for us to fill.
-            let (sb, stat) = unsafe { (SuperBlock::from_raw((*dentry).d_sb), StatFs::from_raw(stat)) };
+            let (sb, stat) =
+                unsafe { (SuperBlock::from_raw((*dentry).d_sb), StatFs::from_raw(stat)) };
             F::statfs(sb, stat).map(|()| 0)
         })
     }
@@ -305,7 +306,12 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     ) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The VFS passes a live dentry of a live mount, and a file to print to.
-            let (sb, seq) = unsafe { (SuperBlock::from_raw((*root).d_sb), SeqFile::from_raw(seq.cast())) };
+            let (sb, seq) = unsafe {
+                (
+                    SuperBlock::from_raw((*root).d_sb),
+                    SeqFile::from_raw(seq.cast()),
+                )
+            };
             F::show_options(sb, seq).map(|()| 0)
         })
     }

@@ -136,7 +136,12 @@ impl<'a, F: FileSystem, W: WritebackOps<F>> Control<'a, F, W> {
         wbc: *mut bindings::writeback_control,
         table: *const bindings::iomap_writeback_ops,
     ) -> Self {
-        Self { inode, wbc, table, _ops: PhantomData }
+        Self {
+            inode,
+            wbc,
+            table,
+            _ops: PhantomData,
+        }
     }
 
     /// Whether somebody waits for it.
@@ -160,7 +165,12 @@ impl<'a, F: FileSystem, W: WritebackOps<F>> Control<'a, F, W> {
     /// The range of bytes, the end included.
     pub fn range(&self) -> (u64, u64) {
         // SAFETY: The control is live.
-        unsafe { ((*self.wbc).range_start.unsigned_abs(), (*self.wbc).range_end.unsigned_abs()) }
+        unsafe {
+            (
+                (*self.wbc).range_start.unsigned_abs(),
+                (*self.wbc).range_end.unsigned_abs(),
+            )
+        }
     }
 
     /// Where the next pass would go on, in pages.
@@ -228,7 +238,13 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
         if result == 0 {
             // SAFETY: iomap's own arguments.
             result = unsafe {
-                bindings::iomap_add_to_ioend(pass, folio, pos as bindings::loff_t, end as bindings::loff_t, len)
+                bindings::iomap_add_to_ioend(
+                    pass,
+                    folio,
+                    pos as bindings::loff_t,
+                    end as bindings::loff_t,
+                    len,
+                )
             };
         }
         if result < 0 {
@@ -242,7 +258,10 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
     /// # Safety
     ///
     /// Called by iomap only, within [`Control::write_pages`], with a gathered write in `wb_ctx`.
-    unsafe extern "C" fn submit(pass: *mut bindings::iomap_writepage_ctx, error: ffi::c_int) -> ffi::c_int {
+    unsafe extern "C" fn submit(
+        pass: *mut bindings::iomap_writepage_ctx,
+        error: ffi::c_int,
+    ) -> ffi::c_int {
         // SAFETY: The pass and its write are live.
         unsafe {
             let write: *mut bindings::iomap_ioend = (*pass).wb_ctx.cast();
@@ -285,7 +304,10 @@ unsafe impl<F: FileSystem> Sync for Completions<F> {}
 
 impl<F: FileSystem + SuperOps> Completions<F> {
     /// A worker for the mount `sb`, which must outlive it; `id` names it.
-    pub(super) fn new(sb: *mut bindings::super_block, id: &CStr) -> impl PinInit<Self, Error> + use<'_, F> {
+    pub(super) fn new(
+        sb: *mut bindings::super_block,
+        id: &CStr,
+    ) -> impl PinInit<Self, Error> + use<'_, F> {
         // SAFETY: The name is copied.
         let queue = unsafe { bindings::alloc_writeback_workqueue(id.as_char_ptr().cast()) };
         try_pin_init!(Self {
@@ -314,7 +336,9 @@ impl<F: FileSystem + SuperOps> Completions<F> {
             bindings::rcu_read_lock();
             let write = bindings::iomap_ioend_from_bio(bio);
             (*write).io_error = bindings::blk_status_to_errno((*bio).bi_status);
-            let this = &SuperBlock::<F>::from_raw((*(*write).io_inode).i_sb).info().completions;
+            let this = &SuperBlock::<F>::from_raw((*(*write).io_inode).i_sb)
+                .info()
+                .completions;
             let node = ptr::addr_of_mut!((*write).io_list).cast::<bindings::llist_node>();
             if bindings::llist_add(node, this.ended.get()) {
                 bindings::queue_work(this.queue, this.work.get());
@@ -418,7 +442,8 @@ unsafe fn remove(node: *mut bindings::list_head) {
 /// The write that a list node is part of.
 fn write_of(node: *mut bindings::list_head) -> *mut bindings::iomap_ioend {
     // The offset is 0 today; the compiler computes it.
-    node.wrapping_byte_sub(core::mem::offset_of!(bindings::iomap_ioend, io_list)).cast()
+    node.wrapping_byte_sub(core::mem::offset_of!(bindings::iomap_ioend, io_list))
+        .cast()
 }
 
 /// Sorts ended writes by inode and offset, and chains them by `io_private`.
@@ -464,7 +489,8 @@ unsafe extern "C" fn compare(
     // SAFETY: The caller says so.
     unsafe {
         let (a, b) = (write_of(a.cast_mut()), write_of(b.cast_mut()));
-        let key = |write: *mut bindings::iomap_ioend| ((*write).io_inode.addr(), (*write).io_offset);
+        let key =
+            |write: *mut bindings::iomap_ioend| ((*write).io_inode.addr(), (*write).io_offset);
         key(a).cmp(&key(b)) as ffi::c_int
     }
 }

@@ -111,7 +111,11 @@ unsafe extern "C" fn get<F: FileSystem, X: XattrOps<F>>(
             } else {
                 slice::from_raw_parts_mut(buffer.cast::<u8>(), size)
             };
-            (Inode::from_raw(inode), CStr::from_ptr(name.cast()).to_bytes(), into)
+            (
+                Inode::from_raw(inode),
+                CStr::from_ptr(name.cast()).to_bytes(),
+                into,
+            )
         };
         i32::try_from(X::get(inode, name, into)?).map_err(|_| ERANGE)
     })
@@ -135,7 +139,11 @@ unsafe extern "C" fn set<F: FileSystem, X: XattrOps<F>>(
         // bytes, or is NULL.
         let (inode, name, value) = unsafe {
             let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast::<u8>(), size));
-            (Inode::from_raw(inode), CStr::from_ptr(name.cast()).to_bytes(), value)
+            (
+                Inode::from_raw(inode),
+                CStr::from_ptr(name.cast()).to_bytes(),
+                value,
+            )
         };
         X::set(inode, name, value, flags as u32).map(|()| 0)
     })

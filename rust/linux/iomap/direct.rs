@@ -46,8 +46,10 @@ pub struct How {
 struct DirectVTable<F, D>(PhantomData<(F, D)>);
 
 impl<F: FileSystem, D: DirectOps<F>> DirectVTable<F, D> {
-    const TABLE: *const bindings::iomap_dio_ops =
-        &bindings::iomap_dio_ops { end_io: Some(Self::end_io), ..pin_init::zeroed() };
+    const TABLE: *const bindings::iomap_dio_ops = &bindings::iomap_dio_ops {
+        end_io: Some(Self::end_io),
+        ..pin_init::zeroed()
+    };
 
     /// # Safety
     ///
@@ -62,7 +64,12 @@ impl<F: FileSystem, D: DirectOps<F>> DirectVTable<F, D> {
         let iocb = unsafe { Kiocb::from_raw(iocb) };
         let error = (error != 0).then(|| Error::from_errno(error));
         let unwritten = flags & bindings::IOMAP_DIO_UNWRITTEN != 0;
-        errno(D::end_io(&iocb, size.max(0).unsigned_abs() as u64, error, unwritten))
+        errno(D::end_io(
+            &iocb,
+            size.max(0).unsigned_abs() as u64,
+            error,
+            unwritten,
+        ))
     }
 }
 

@@ -34,11 +34,22 @@ impl Fiemap<'_> {
     }
 
     /// Reports the mapping of a range of bytes as `T` sees it. Takes the inode's lock shared.
-    pub fn report<F: FileSystem, T: IomapOps<F>>(self, inode: &Inode<F>, start: u64, len: u64) -> Result {
+    pub fn report<F: FileSystem, T: IomapOps<F>>(
+        self,
+        inode: &Inode<F>,
+        start: u64,
+        len: u64,
+    ) -> Result {
         let _locked = inode.lock_shared();
         // SAFETY: All are live, and the inode is locked.
         to_result(unsafe {
-            bindings::iomap_fiemap(inode.as_raw(), self.0, start, len, IomapVTable::<F, T>::TABLE)
+            bindings::iomap_fiemap(
+                inode.as_raw(),
+                self.0,
+                start,
+                len,
+                IomapVTable::<F, T>::TABLE,
+            )
         })
     }
 }

@@ -58,7 +58,15 @@ pub struct Mapping {
 impl Mapping {
     /// A plain mapping with nothing special about it.
     pub const fn new(offset: u64, length: u64, extent: Extent, cookie: u64) -> Self {
-        Self { offset, length, extent, is_new: false, is_dirty: false, is_merged: false, cookie }
+        Self {
+            offset,
+            length,
+            extent,
+            is_new: false,
+            is_dirty: false,
+            is_merged: false,
+            cookie,
+        }
     }
 
     pub(super) fn from_raw(raw: &bindings::iomap) -> Self {
@@ -156,7 +164,14 @@ pub trait IomapOps<F: FileSystem>: 'static {
 
     /// The mapping was used for the first `written` of the `length` bytes from `pos`. A new delayed
     /// mapping that was not used in full has been taken back ([`IomapWriteOps::punch`]).
-    fn end(_: &Inode<F>, _pos: u64, _length: u64, _written: u64, _flags: Flags, _: &Mapping) -> Result {
+    fn end(
+        _: &Inode<F>,
+        _pos: u64,
+        _length: u64,
+        _written: u64,
+        _flags: Flags,
+        _: &Mapping,
+    ) -> Result {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -179,7 +194,11 @@ pub(super) struct IomapVTable<F, T>(PhantomData<(F, T)>);
 impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
     pub(super) const TABLE: *const bindings::iomap_ops = &bindings::iomap_ops {
         iomap_begin: Some(Self::begin),
-        iomap_end: if T::HAS_END || T::HAS_PUNCH { Some(Self::end) } else { None },
+        iomap_end: if T::HAS_END || T::HAS_PUNCH {
+            Some(Self::end)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
@@ -198,7 +217,12 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         from_result(|| {
             // SAFETY: The inode is live, `into` is ours to fill.
             let (inode, into) = unsafe { (Inode::<F>::from_raw(inode), &mut *into) };
-            let mapping = T::begin(inode, pos.unsigned_abs(), length.unsigned_abs(), Flags(flags))?;
+            let mapping = T::begin(
+                inode,
+                pos.unsigned_abs(),
+                length.unsigned_abs(),
+                Flags(flags),
+            )?;
             // SAFETY: The device is open as long as the mount lives.
             mapping.fill(into, unsafe { (*inode.sb().as_raw()).s_bdev });
             Ok(0)
@@ -215,14 +239,22 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
     ) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The inode and the mapping are live.
-            let (this, mapping) = unsafe { (Inode::<F>::from_raw(inode), Mapping::from_raw(&*raw)) };
+            let (this, mapping) =
+                unsafe { (Inode::<F>::from_raw(inode), Mapping::from_raw(&*raw)) };
             if T::HAS_PUNCH && mapping.is_new && mapping.extent == Extent::Delayed {
                 // SAFETY: As above.
                 unsafe { Self::release(this, pos, length, written, Flags(flags), raw) };
             }
             if T::HAS_END {
                 let written = written.max(0).unsigned_abs() as u64;
-                T::end(this, pos.unsigned_abs(), length.unsigned_abs(), written, Flags(flags), &mapping)?;
+                T::end(
+                    this,
+                    pos.unsigned_abs(),
+                    length.unsigned_abs(),
+                    written,
+                    Flags(flags),
+                    &mapping,
+                )?;
             }
             Ok(0)
         })
@@ -256,7 +288,14 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         let locked = (!flags.is_zero()).then(|| inode.lock_invalidate());
         // SAFETY: The inode and the mapping are live, the lock is held.
         unsafe {
-            bindings::iomap_write_delalloc_release(inode.as_raw(), start, end, flags.0, raw, Some(Self::punch));
+            bindings::iomap_write_delalloc_release(
+                inode.as_raw(),
+                start,
+                end,
+                flags.0,
+                raw,
+                Some(Self::punch),
+            );
         }
         drop(locked);
     }
@@ -268,7 +307,11 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         _raw: *mut bindings::iomap,
     ) {
         // SAFETY: The inode is live.
-        T::punch(unsafe { Inode::from_raw(inode) }, start.unsigned_abs(), length.unsigned_abs());
+        T::punch(
+            unsafe { Inode::from_raw(inode) },
+            start.unsigned_abs(),
+            length.unsigned_abs(),
+        );
     }
 }
 
@@ -276,13 +319,18 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
 pub(super) struct WriteVTable<F, T>(PhantomData<(F, T)>);
 
 impl<F: FileSystem, T: IomapWriteOps<F>> WriteVTable<F, T> {
-    pub(super) const TABLE: *const bindings::iomap_write_ops =
-        &bindings::iomap_write_ops { iomap_valid: Some(Self::valid), ..pin_init::zeroed() };
+    pub(super) const TABLE: *const bindings::iomap_write_ops = &bindings::iomap_write_ops {
+        iomap_valid: Some(Self::valid),
+        ..pin_init::zeroed()
+    };
 
     /// # Safety
     ///
     /// As for [`IomapVTable::begin`].
-    unsafe extern "C" fn valid(inode: *mut bindings::inode, mapping: *const bindings::iomap) -> bool {
+    unsafe extern "C" fn valid(
+        inode: *mut bindings::inode,
+        mapping: *const bindings::iomap,
+    ) -> bool {
         // SAFETY: The inode and the mapping are live.
         unsafe { T::is_valid(Inode::from_raw(inode), &Mapping::from_raw(&*mapping)) }
     }

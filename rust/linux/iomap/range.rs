@@ -18,7 +18,11 @@ use kernel::prelude::*;
 ///
 /// Needs the inode's lock and its invalidate lock, both exclusively. Nothing past the end of the file
 /// may be asked for. The zeroes reach the device by writing back.
-pub fn zero_range<F: FileSystem, T: IomapWriteOps<F>>(inode: &Inode<F>, start: u64, len: u64) -> Result<bool> {
+pub fn zero_range<F: FileSystem, T: IomapWriteOps<F>>(
+    inode: &Inode<F>,
+    start: u64,
+    len: u64,
+) -> Result<bool> {
     let mut did_zero = false;
     // SAFETY: The inode is live; the locks protect data, not memory.
     to_result(unsafe {
@@ -36,7 +40,10 @@ pub fn zero_range<F: FileSystem, T: IomapWriteOps<F>>(inode: &Inode<F>, start: u
 }
 
 /// As [`zero_range`], from `pos` to the end of its block.
-pub fn truncate_page<F: FileSystem, T: IomapWriteOps<F>>(inode: &Inode<F>, pos: u64) -> Result<bool> {
+pub fn truncate_page<F: FileSystem, T: IomapWriteOps<F>>(
+    inode: &Inode<F>,
+    pos: u64,
+) -> Result<bool> {
     let mut did_zero = false;
     // SAFETY: The inode is live; the locks protect data, not memory.
     to_result(unsafe {
