@@ -2,6 +2,8 @@
 
 //! One function for every trace event, in the file system's own types.
 
+pub mod map;
+
 use super::journal::Run;
 use super::platform::{trace, Device};
 use crate::format::units::{DiskBlock, FileBlock, Group, Ino, LogBlock, Tid};

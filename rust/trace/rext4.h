@@ -509,6 +509,451 @@ TRACE_EVENT(rext4_allocate_inode,
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->dir, __entry->mode)
 );
 
+/*
+ * Where the blocks of files are.
+ *
+ * A status is one letter each: written, unwritten, delayed, hole, in flight.
+ */
+
+#define rext4_show_status(status) __print_flags(status, "", \
+	{ 1, "W" }, { 2, "U" }, { 4, "D" }, { 8, "H" }, { 16, "F" })
+
+/* A block is looked up in the extent status. */
+TRACE_EVENT(rext4_es_lookup_extent_enter,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk),
+	TP_ARGS(dev, ino, lblk),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk)
+);
+
+/* What the extent status knew: `found` 1, or 0 if the tree has to be asked. */
+TRACE_EVENT(rext4_es_lookup_extent_exit,
+	TP_PROTO(u32 dev, u64 ino, u64 pblk, u32 lblk, u32 len, u32 found, u32 status),
+	TP_ARGS(dev, ino, pblk, lblk, len, found, status),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, found)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->found = found;
+		__entry->status = status;
+	),
+	TP_printk("dev %d,%d ino %llu pblk %llu lblk %u len %u found %u status %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pblk, __entry->lblk, __entry->len, __entry->found, rext4_show_status(__entry->status))
+);
+
+/* The extent status of blocks changed or became known. */
+TRACE_EVENT(rext4_es_insert_extent,
+	TP_PROTO(u32 dev, u64 ino, u64 seq, u64 pblk, u32 lblk, u32 len, u32 status),
+	TP_ARGS(dev, ino, seq, pblk, lblk, len, status),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, seq)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->seq = seq;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->status = status;
+	),
+	TP_printk("dev %d,%d ino %llu seq %llu pblk %llu lblk %u len %u status %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->seq, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->status))
+);
+
+/* Blocks became delayed. */
+TRACE_EVENT(rext4_es_insert_delayed_extent,
+	TP_PROTO(u32 dev, u64 ino, u64 seq, u64 pblk, u32 lblk, u32 len, u32 status),
+	TP_ARGS(dev, ino, seq, pblk, lblk, len, status),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, seq)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->seq = seq;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->status = status;
+	),
+	TP_printk("dev %d,%d ino %llu seq %llu pblk %llu lblk %u len %u status %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->seq, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->status))
+);
+
+/* The delayed run around a block is looked for. */
+TRACE_EVENT(rext4_es_find_extent_range_enter,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk),
+	TP_ARGS(dev, ino, lblk),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk)
+);
+
+/* The delayed run that was found. */
+TRACE_EVENT(rext4_es_find_extent_range_exit,
+	TP_PROTO(u32 dev, u64 ino, u64 pblk, u32 lblk, u32 len, u32 status),
+	TP_ARGS(dev, ino, pblk, lblk, len, status),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->status = status;
+	),
+	TP_printk("dev %d,%d ino %llu pblk %llu lblk %u len %u status %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->status))
+);
+
+/* The extent tree is asked. */
+TRACE_EVENT(rext4_ext_map_blocks_enter,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u32 len, u32 flags),
+	TP_ARGS(dev, ino, lblk, len, flags),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, flags)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->flags = flags;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u len %u flags %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->len, __entry->flags)
+);
+
+/* What the extent tree said; `mflags` is a status. */
+TRACE_EVENT(rext4_ext_map_blocks_exit,
+	TP_PROTO(u32 dev, u64 ino, u32 flags, u64 pblk, u32 lblk, u32 len, u32 mflags, s32 ret),
+	TP_ARGS(dev, ino, flags, pblk, lblk, len, mflags, ret),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, flags)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+		__field(u32, mflags)
+		__field(s32, ret)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->flags = flags;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->mflags = mflags;
+		__entry->ret = ret;
+	),
+	TP_printk("dev %d,%d ino %llu flags %u pblk %llu lblk %u len %u mflags %s ret %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->flags, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->mflags), __entry->ret)
+);
+
+/* An extent was found in the tree. */
+TRACE_EVENT(rext4_ext_show_extent,
+	TP_PROTO(u32 dev, u64 ino, u64 pblk, u32 lblk, u32 len),
+	TP_ARGS(dev, ino, pblk, lblk, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pblk)
+		__field(u32, lblk)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pblk = pblk;
+		__entry->lblk = lblk;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu pblk %llu lblk %u len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pblk, __entry->lblk, __entry->len)
+);
+
+/* An extent was entered in the tree. */
+TRACE_EVENT(rext4_ext_insert,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len, u32 unwritten, u32 depth),
+	TP_ARGS(dev, ino, lblk, pblk, len, unwritten, depth),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u64, pblk)
+		__field(u32, len)
+		__field(u32, unwritten)
+		__field(u32, depth)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->pblk = pblk;
+		__entry->len = len;
+		__entry->unwritten = unwritten;
+		__entry->depth = depth;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u unwritten %u depth %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len, __entry->unwritten, __entry->depth)
+);
+
+/* Unwritten blocks became written ones. */
+TRACE_EVENT(rext4_ext_convert,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
+	TP_ARGS(dev, ino, lblk, pblk, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u64, pblk)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->pblk = pblk;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+);
+
+/* Blocks are taken out of the tree. */
+TRACE_EVENT(rext4_ext_remove_space,
+	TP_PROTO(u32 dev, u64 ino, u32 start, u32 end, u32 depth),
+	TP_ARGS(dev, ino, start, end, depth),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, start)
+		__field(u32, end)
+		__field(u32, depth)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->start = start;
+		__entry->end = end;
+		__entry->depth = depth;
+	),
+	TP_printk("dev %d,%d ino %llu start %u end %u depth %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->start, __entry->end, __entry->depth)
+);
+
+/* Space was promised to delayed blocks: all that is promised to the inode, in blocks. */
+TRACE_EVENT(rext4_da_reserve_space,
+	TP_PROTO(u32 dev, u64 ino, u64 i_blocks, u32 reserve_blocks, u64 reserved_data_blocks),
+	TP_ARGS(dev, ino, i_blocks, reserve_blocks, reserved_data_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, i_blocks)
+		__field(u32, reserve_blocks)
+		__field(u64, reserved_data_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->i_blocks = i_blocks;
+		__entry->reserve_blocks = reserve_blocks;
+		__entry->reserved_data_blocks = reserved_data_blocks;
+	),
+	TP_printk("dev %d,%d ino %llu i_blocks %llu reserve_blocks %u reserved_data_blocks %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->i_blocks, __entry->reserve_blocks, __entry->reserved_data_blocks)
+);
+
+/* Delayed blocks got their places: what is still promised to the inode, in blocks. */
+TRACE_EVENT(rext4_da_update_reserve_space,
+	TP_PROTO(u32 dev, u64 ino, u64 i_blocks, u32 used_blocks, u64 reserved_data_blocks),
+	TP_ARGS(dev, ino, i_blocks, used_blocks, reserved_data_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, i_blocks)
+		__field(u32, used_blocks)
+		__field(u64, reserved_data_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->i_blocks = i_blocks;
+		__entry->used_blocks = used_blocks;
+		__entry->reserved_data_blocks = reserved_data_blocks;
+	),
+	TP_printk("dev %d,%d ino %llu i_blocks %llu used_blocks %u reserved_data_blocks %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->i_blocks, __entry->used_blocks, __entry->reserved_data_blocks)
+);
+
+/* Delayed blocks were given up: what is still promised to the inode, in blocks. */
+TRACE_EVENT(rext4_da_release_space,
+	TP_PROTO(u32 dev, u64 ino, u64 i_blocks, u32 freed_blocks, u64 reserved_data_blocks),
+	TP_ARGS(dev, ino, i_blocks, freed_blocks, reserved_data_blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, i_blocks)
+		__field(u32, freed_blocks)
+		__field(u64, reserved_data_blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->i_blocks = i_blocks;
+		__entry->freed_blocks = freed_blocks;
+		__entry->reserved_data_blocks = reserved_data_blocks;
+	),
+	TP_printk("dev %d,%d ino %llu i_blocks %llu freed_blocks %u reserved_data_blocks %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->i_blocks, __entry->freed_blocks, __entry->reserved_data_blocks)
+);
+
+/* A part of a delayed run is about to be written. */
+TRACE_EVENT(rext4_da_write_pages_extent,
+	TP_PROTO(u32 dev, u64 ino, u64 lblk, u32 len, u32 flags),
+	TP_ARGS(dev, ino, lblk, len, flags),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, lblk)
+		__field(u32, len)
+		__field(u32, flags)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->len = len;
+		__entry->flags = flags;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %llu len %u flags %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->len, __entry->flags)
+);
+
+/* Blocks are in flight: an ordered extent. */
+TRACE_EVENT(rext4_ordered_add,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
+	TP_ARGS(dev, ino, lblk, pblk, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u64, pblk)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->pblk = pblk;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+);
+
+/* The disk knows an ordered extent now; `fresh` 0 if its blocks were allocated, but unwritten. */
+TRACE_EVENT(rext4_ordered_finish,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len, u32 fresh),
+	TP_ARGS(dev, ino, lblk, pblk, len, fresh),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u64, pblk)
+		__field(u32, len)
+		__field(u32, fresh)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->pblk = pblk;
+		__entry->len = len;
+		__entry->fresh = fresh;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u fresh %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len, __entry->fresh)
+);
+
+/* An ordered extent was given up. */
+TRACE_EVENT(rext4_ordered_fail,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
+	TP_ARGS(dev, ino, lblk, pblk, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, lblk)
+		__field(u64, pblk)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->lblk = lblk;
+		__entry->pblk = pblk;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+);
+
 #endif /* _REXT4_TRACE_H */
 
 #include <trace/define_trace.h>

@@ -61,6 +61,44 @@ macro_rules! for_each_event {
             fn request_inode(dev: u32, dir: u64, mode: u32);
             /// An inode number was taken.
             fn allocate_inode(dev: u32, ino: u64, dir: u64, mode: u32);
+            /// A block is looked up in the extent status.
+            fn es_lookup_extent_enter(dev: u32, ino: u64, lblk: u32);
+            /// What the extent status knew: `found` 1, or 0 if the tree has to be asked.
+            fn es_lookup_extent_exit(dev: u32, ino: u64, pblk: u64, lblk: u32, len: u32, found: u32, status: u32);
+            /// The extent status of blocks changed or became known.
+            fn es_insert_extent(dev: u32, ino: u64, seq: u64, pblk: u64, lblk: u32, len: u32, status: u32);
+            /// Blocks became delayed.
+            fn es_insert_delayed_extent(dev: u32, ino: u64, seq: u64, pblk: u64, lblk: u32, len: u32, status: u32);
+            /// The delayed run around a block is looked for.
+            fn es_find_extent_range_enter(dev: u32, ino: u64, lblk: u32);
+            /// The delayed run that was found.
+            fn es_find_extent_range_exit(dev: u32, ino: u64, pblk: u64, lblk: u32, len: u32, status: u32);
+            /// The extent tree is asked.
+            fn ext_map_blocks_enter(dev: u32, ino: u64, lblk: u32, len: u32, flags: u32);
+            /// What the extent tree said; `mflags` is a status.
+            fn ext_map_blocks_exit(dev: u32, ino: u64, flags: u32, pblk: u64, lblk: u32, len: u32, mflags: u32, ret: i32);
+            /// An extent was found in the tree.
+            fn ext_show_extent(dev: u32, ino: u64, pblk: u64, lblk: u32, len: u32);
+            /// An extent was entered in the tree.
+            fn ext_insert(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32, unwritten: u32, depth: u32);
+            /// Unwritten blocks became written ones.
+            fn ext_convert(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32);
+            /// Blocks are taken out of the tree.
+            fn ext_remove_space(dev: u32, ino: u64, start: u32, end: u32, depth: u32);
+            /// Space was promised to delayed blocks: all that is promised to the inode, in blocks.
+            fn da_reserve_space(dev: u32, ino: u64, i_blocks: u64, reserve_blocks: u32, reserved_data_blocks: u64);
+            /// Delayed blocks got their places: what is still promised to the inode, in blocks.
+            fn da_update_reserve_space(dev: u32, ino: u64, i_blocks: u64, used_blocks: u32, reserved_data_blocks: u64);
+            /// Delayed blocks were given up: what is still promised to the inode, in blocks.
+            fn da_release_space(dev: u32, ino: u64, i_blocks: u64, freed_blocks: u32, reserved_data_blocks: u64);
+            /// A part of a delayed run is about to be written.
+            fn da_write_pages_extent(dev: u32, ino: u64, lblk: u64, len: u32, flags: u32);
+            /// Blocks are in flight: an ordered extent.
+            fn ordered_add(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32);
+            /// The disk knows an ordered extent now; `fresh` 0 if its blocks were allocated, but unwritten.
+            fn ordered_finish(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32, fresh: u32);
+            /// An ordered extent was given up.
+            fn ordered_fail(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32);
         }
     };
 }

@@ -11,6 +11,8 @@ mod change;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+#[cfg(test)]
+mod limit_tests;
 mod ordered;
 mod pending;
 mod status;
@@ -26,6 +28,7 @@ pub use ordered::{Completion, Ordered, BATCH};
 use super::alloc::{Reservation, Window};
 use super::cache::Owner;
 use super::error::{Error, Result};
+use super::events::map as events;
 use super::platform::{lock_class, Mutex, SpinLock, SpinLockGuard};
 use super::volume::Volume;
 use crate::format::extent::{self, Header};
@@ -56,6 +59,11 @@ impl BlockRange {
             start,
             end: FileBlock(start.0.saturating_add(len)),
         }
+    }
+
+    /// The blocks from `start` up to `end`.
+    pub const fn between(start: FileBlock, end: FileBlock) -> Self {
+        Self { start, end }
     }
 
     /// `start` and everything after it.
@@ -126,6 +134,17 @@ impl State {
         }
     }
 
+    /// The state as events show it.
+    const fn status(self) -> u32 {
+        match self {
+            Self::Written(_) => 1,
+            Self::Unwritten(_) => 2,
+            Self::Delayed => 4,
+            Self::Hole => 8,
+            Self::InFlight(_) => 16,
+        }
+    }
+
     /// Whether only the memory knows of it.
     pub const fn is_pending(self) -> bool {
         matches!(self, Self::Delayed | Self::InFlight(_))
@@ -148,6 +167,13 @@ pub struct Mapping {
     pub state: State,
     /// The map's [`FileMap::sequence`] when this was true.
     pub sequence: u64,
+}
+
+impl Mapping {
+    /// The blocks and their state.
+    fn piece(&self) -> Piece {
+        Piece::new(BlockRange::new(self.start, self.len), self.state)
+    }
 }
 
 /// What the blocks of an inode hold.
@@ -273,11 +299,19 @@ impl FileMap {
     /// Takes one spinlock when the answer is in memory, else reads the tree and may sleep.
     pub fn lookup(&self, volume: &Volume, at: FileBlock, max_len: u32) -> Result<Mapping> {
         loop {
-            {
+            events::es_lookup_enter(&volume.device, self.owner.ino, at);
+            let found = {
                 let status = self.status.lock();
-                if let Some(piece) = status.pieces.find(at) {
-                    return self.mapping(&status, piece, BlockRange::new(at, max_len.max(1)));
-                }
+                let piece = status.pieces.find(at);
+                let range = BlockRange::new(at, max_len.max(1));
+                piece
+                    .map(|piece| self.mapping(&status, piece, range))
+                    .transpose()?
+            };
+            let shown = found.map_or(self.unknown(at), |mapping| self.shown(mapping.piece()));
+            events::es_lookup_exit(&volume.device, shown, found.is_some());
+            if let Some(mapping) = found {
+                return Ok(mapping);
             }
             self.load(volume, at)?;
         }
@@ -306,14 +340,40 @@ impl FileMap {
         })
     }
 
+    /// A piece as events show it.
+    fn shown(&self, piece: Piece) -> events::Blocks {
+        events::Blocks {
+            ino: self.owner.ino,
+            start: piece.range.start,
+            len: piece.range.len(),
+            block: piece.state.block().unwrap_or_default(),
+            status: piece.state.status(),
+        }
+    }
+
+    /// A block of which nothing is known, as events show it.
+    fn unknown(&self, at: FileBlock) -> events::Blocks {
+        events::Blocks {
+            ino: self.owner.ino,
+            start: at,
+            len: 0,
+            block: DiskBlock(0),
+            status: 0,
+        }
+    }
+
     /// Asks the tree for `at` and remembers the answer.
     fn load(&self, volume: &Volume, at: FileBlock) -> Result {
         if at >= BlockRange::MAX_END {
             return Err(Error::FileTooBig);
         }
         let inner = self.inner.lock();
+        events::tree_enter(&volume.device, self.owner.ino, at, 1);
         let piece = inner.tree.lookup(volume, at)?;
-        self.remember(piece, at)
+        events::tree_exit(&volume.device, self.shown(piece));
+        self.remember(piece, at)?;
+        events::es_insert(&volume.device, self.shown(piece), self.sequence());
+        Ok(())
     }
 
     /// Notes what the tree says around `at`, unless something is known. Needs the tree's lock.

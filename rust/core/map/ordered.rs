@@ -12,6 +12,7 @@ use super::status::Piece;
 use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
 use crate::core::alloc::{Allocator, Request, Reservation, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
+use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
 use crate::core::volume::Volume;
 use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN, MAX_WRITTEN};
@@ -83,10 +84,7 @@ impl FileMap {
         if ordered.kind == Completion::Convert {
             return Ok(());
         }
-        let whole = Piece {
-            range: ordered.range(),
-            state: State::InFlight(ordered.block),
-        };
+        let whole = Piece::new(ordered.range(), State::InFlight(ordered.block));
         self.each_in_flight(whole, |part| {
             let same = |pieces: &super::Pieces| {
                 pieces
@@ -95,6 +93,7 @@ impl FileMap {
                     == Some(part)
             };
             if self.put_if(part.range, State::Hole, same)? {
+                events::ordered_fail(&volume.device, self.shown(part));
                 let start = part.state.block().unwrap_or_default();
                 volume.allocator.release(Run {
                     start,
@@ -228,10 +227,7 @@ impl FileMap {
         cx: &mut Context<'_, '_, '_>,
         ordered: &Ordered,
     ) -> Result {
-        let whole = Piece {
-            range: ordered.range(),
-            state: State::InFlight(ordered.block),
-        };
+        let whole = Piece::new(ordered.range(), State::InFlight(ordered.block));
         self.each_in_flight(whole, |mut rest| {
             while !rest.range.is_empty() {
                 let first = BlockRange::new(
@@ -239,23 +235,11 @@ impl FileMap {
                     u32::from(MAX_WRITTEN).min(rest.range.len()),
                 );
                 let written = State::Written(rest.state.block().ok_or(Error::Invalid)?);
-                self.insert(
-                    inner,
-                    cx,
-                    Piece {
-                        range: first,
-                        state: written,
-                    },
-                    || {},
-                )?;
-                let after = BlockRange {
-                    start: first.end,
-                    end: rest.range.end,
-                };
-                rest = Piece {
-                    range: after,
-                    state: rest.state.advanced(first.len()),
-                };
+                let piece = Piece::new(first, written);
+                self.insert(inner, cx, piece, || {})?;
+                events::ordered_finish(&cx.volume.device, self.shown(piece), true);
+                let after = BlockRange::between(first.end, rest.range.end);
+                rest = Piece::new(after, rest.state.advanced(first.len()));
             }
             Ok(())
         })
@@ -290,7 +274,11 @@ impl FileMap {
         settled();
         inner.tree.apply(cx, &plan)?;
         inner.tree.blocks = inner.tree.blocks.saturating_add(u64::from(range.len()));
-        cx.whole(self.put(range, piece.state))
+        cx.whole(self.put(range, piece.state))?;
+        let (device, shown) = (&cx.volume.device, self.shown(piece));
+        events::tree_insert(device, shown, inner.tree.header()?.depth);
+        events::es_insert(device, shown, self.sequence());
+        Ok(())
     }
 
     fn finish_convert(
@@ -303,10 +291,7 @@ impl FileMap {
         let mut at = range.start;
         while at < range.end {
             let found = inner.tree.lookup(cx.volume, at)?;
-            let rest = BlockRange {
-                start: at,
-                end: range.end,
-            };
+            let rest = BlockRange::between(at, range.end);
             let part = found.within(rest).ok_or(Error::Invalid)?;
             at = part.range.end;
             let State::Unwritten(start) = part.state else {
@@ -314,7 +299,12 @@ impl FileMap {
             };
             let plan = inner.tree.plan(cx, &Change::Convert(part.range))?;
             inner.tree.apply(cx, &plan)?;
-            cx.whole(self.put(part.range, State::Written(start)))?;
+            let written = Piece::new(part.range, State::Written(start));
+            cx.whole(self.put(written.range, written.state))?;
+            let (device, shown) = (&cx.volume.device, self.shown(written));
+            events::tree_convert(device, shown);
+            events::es_insert(device, shown, self.sequence());
+            events::ordered_finish(device, shown, false);
         }
         Ok(())
     }
@@ -323,10 +313,7 @@ impl FileMap {
     fn each_in_flight(&self, whole: Piece, mut each: impl FnMut(Piece) -> Result) -> Result {
         let mut at = whole.range.start;
         while at < whole.range.end {
-            let rest = BlockRange {
-                start: at,
-                end: whole.range.end,
-            };
+            let rest = BlockRange::between(at, whole.range.end);
             let found = self
                 .status
                 .lock()

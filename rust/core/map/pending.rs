@@ -10,6 +10,7 @@ use super::status::{Piece, Spare};
 use super::{BlockRange, FileMap, Inner, Mapping, State, Status};
 use crate::core::alloc::{Goal, InFlight, Request, Reservation};
 use crate::core::error::{Error, Result};
+use crate::core::events::map::{self as events, Promise};
 use crate::core::journal::Run;
 use crate::core::volume::Volume;
 use crate::format::units::{DiskBlock, FileBlock};
@@ -47,7 +48,12 @@ impl FileMap {
         let mut extra: Option<Reservation> = None;
         loop {
             match self.try_reserve(BlockRange::new(at, len), &mut spare, &mut extra)? {
-                Try::Done(mapping, new) => return Ok((mapping, new)),
+                Try::Done(mapping, new) => {
+                    if new {
+                        self.show_delayed(volume, &mapping);
+                    }
+                    return Ok((mapping, new));
+                }
                 Try::Unknown => self.load(volume, at)?,
                 Try::Memory(lack) => spare.provide(lack)?,
                 Try::Promise(blocks) => {
@@ -65,6 +71,17 @@ impl FileMap {
                 }
             }
         }
+    }
+
+    /// What is promised now.
+    fn promised(&self) -> u64 {
+        self.status.lock().has()
+    }
+
+    fn show_delayed(&self, volume: &Volume, mapping: &Mapping) {
+        let (device, ino) = (&volume.device, self.owner.ino);
+        events::promise(device, ino, Promise::Made, mapping.len, self.promised());
+        events::es_insert_delayed(device, self.shown(mapping.piece()), mapping.sequence);
     }
 
     /// One try under the status lock; takes what it needs from `extra`.
@@ -103,10 +120,7 @@ impl FileMap {
         }
         status.trim_promise();
         self.changed();
-        let delayed = Piece {
-            range: hole,
-            state: State::Delayed,
-        };
+        let delayed = Piece::new(hole, State::Delayed);
         Ok(Try::Done(self.mapping(&status, delayed, range)?, true))
     }
 
@@ -142,7 +156,18 @@ impl FileMap {
                 == Some(part)
         };
         if self.put_if(part.range, State::Hole, same)? {
+            let (device, ino) = (&volume.device, self.owner.ino);
+            if part.state == State::Delayed {
+                events::promise(
+                    device,
+                    ino,
+                    Promise::Dropped,
+                    part.range.len(),
+                    self.promised(),
+                );
+            }
             if let State::InFlight(start) = part.state {
+                events::ordered_fail(device, self.shown(part));
                 volume.allocator.release(Run {
                     start,
                     len: part.range.len(),
@@ -205,6 +230,7 @@ impl FileMap {
         at: FileBlock,
         file_blocks: u64,
     ) -> Result {
+        events::es_find_enter(&volume.device, self.owner.ino, at);
         let (run, mut paid) = {
             let mut status = self.status.lock();
             let Some(piece) = status
@@ -227,6 +253,9 @@ impl FileMap {
             };
             (run, paid)
         };
+        let delayed = self.shown(Piece::new(run, State::Delayed));
+        events::es_find_exit(&volume.device, delayed);
+        events::write_extent(&volume.device, delayed);
         let placed = self.allocate_run(volume, inner, run, file_blocks, &mut paid);
         let placed = placed.map(|found| {
             let run = found.run();
@@ -237,6 +266,13 @@ impl FileMap {
             status.take_back(paid, u64::from(run.len()));
         }
         let (got, len) = placed?;
+        events::promise(
+            &volume.device,
+            self.owner.ino,
+            Promise::Kept,
+            len,
+            self.promised(),
+        );
         self.mark_in_flight(volume, BlockRange::new(run.start, len), got.start)
     }
 
@@ -266,10 +302,7 @@ impl FileMap {
         let whole = State::InFlight(block);
         let mut at = range.start;
         while at < range.end {
-            let rest = BlockRange {
-                start: at,
-                end: range.end,
-            };
+            let rest = BlockRange::between(at, range.end);
             let state = whole.advanced(at.get() - range.start.get());
             let found = self
                 .status
@@ -280,17 +313,8 @@ impl FileMap {
             // What was delayed when the blocks were looked for, and no longer is, was given up.
             let part = match found {
                 Some(piece) if piece.range.start == at => piece,
-                Some(piece) => Piece {
-                    range: BlockRange {
-                        start: at,
-                        end: piece.range.start,
-                    },
-                    state: State::Hole,
-                },
-                None => Piece {
-                    range: rest,
-                    state: State::Hole,
-                },
+                Some(piece) => Piece::new(BlockRange::between(at, piece.range.start), State::Hole),
+                None => Piece::new(rest, State::Hole),
             };
             let same = |pieces: &super::Pieces| {
                 pieces.find(at).and_then(|piece| piece.within(part.range)) == Some(part)
@@ -302,7 +326,13 @@ impl FileMap {
                 Ok(false)
             };
             match marked {
-                Ok(true) => {}
+                Ok(true) => self.show_in_flight(
+                    volume,
+                    Piece {
+                        range: part.range,
+                        state,
+                    },
+                ),
                 Ok(false) if part.state == State::Delayed => continue,
                 Ok(false) => volume.allocator.release(Run {
                     start,
@@ -319,6 +349,11 @@ impl FileMap {
             at = part.range.end;
         }
         Ok(())
+    }
+
+    fn show_in_flight(&self, volume: &Volume, piece: Piece) {
+        events::es_insert(&volume.device, self.shown(piece), self.sequence());
+        events::ordered_add(&volume.device, self.shown(piece));
     }
 
     /// Where the block `at` would best be: behind the block before it.

@@ -30,6 +30,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// These blocks, in this state.
+    pub(super) const fn new(range: BlockRange, state: State) -> Self {
+        Self { range, state }
+    }
+
     /// The part of it inside `range`; `None` if there is none.
     pub(super) fn within(self, range: BlockRange) -> Option<Self> {
         let part = self.range.intersection(range)?;
@@ -289,10 +294,7 @@ impl Pieces {
         {
             left.range.end = at;
         }
-        if let Some(right) = piece.within(BlockRange {
-            start: at,
-            end: piece.range.end,
-        }) {
+        if let Some(right) = piece.within(BlockRange::between(at, piece.range.end)) {
             // The blocks are counted already, the piece is not.
             self.pending += u32::from(right.state.is_pending());
             self.place(right);

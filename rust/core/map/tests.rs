@@ -18,17 +18,17 @@ use crate::host::recording::Recording;
 use crate::testing;
 use std::collections::BTreeMap;
 
-const INO: Ino = Ino(12);
+pub(super) const INO: Ino = Ino(12);
 
 /// A mounted image with one file.
-struct World {
-    image: Recording,
-    volume: Volume,
-    map: FileMap,
+pub(super) struct World {
+    pub(super) image: Recording,
+    pub(super) volume: Volume,
+    pub(super) map: FileMap,
 }
 
 /// An image with one empty file, inode 12, besides the directories.
-fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
+pub(super) fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
     let dir = std::env::temp_dir().join(format!(
         "rext4-map-{}-{:?}",
         std::process::id(),
@@ -46,7 +46,7 @@ fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
     bytes
 }
 
-fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
+pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
     let functions = Functions {
         crc32c: crc::crc32c,
         crc16: crc::crc16,
@@ -109,18 +109,18 @@ fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
 }
 
 impl World {
-    fn new(bytes: std::vec::Vec<u8>) -> Self {
+    pub(super) fn new(bytes: std::vec::Vec<u8>) -> Self {
         let (image, volume) = open(bytes);
         let map = fresh_map(&volume);
         Self { image, volume, map }
     }
 
-    fn block_size(&self) -> u64 {
+    pub(super) fn block_size(&self) -> u64 {
         u64::from(self.volume.superblock.geometry.block_size())
     }
 
     /// Writes the inode's record as the map has it.
-    fn save(&self, map: &FileMap, handle: &mut Handle<'_>) {
+    pub(super) fn save(&self, map: &FileMap, handle: &mut Handle<'_>) {
         let volume = &self.volume;
         let place = volume.allocator.inode_place(INO).unwrap();
         let buffer = volume
@@ -138,7 +138,7 @@ impl World {
         bytes.changed_inode(u32::try_from(place.offset / size).unwrap());
     }
 
-    fn reserve(&self, at: u32, len: u32) -> Result<u32, Error> {
+    pub(super) fn reserve(&self, at: u32, len: u32) -> Result<u32, Error> {
         let (mapping, _) = self
             .map
             .reserve_delayed(&self.volume, FileBlock(at), len, true)?;
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Writes `at` and what of its run follows back, as far as `len`; what has to be finished.
-    fn write_back(&self, at: u32, len: u32) -> Option<Ordered> {
+    pub(super) fn write_back(&self, at: u32, len: u32) -> Option<Ordered> {
         let mapping = self
             .map
             .begin_writeback(&self.volume, FileBlock(at), 0)
@@ -165,7 +165,7 @@ impl World {
         })
     }
 
-    fn finish(&self, finished: &[Ordered]) {
+    pub(super) fn finish(&self, finished: &[Ordered]) {
         let credits = 1 + self.map.credits_for_finish(&self.volume, finished);
         let mut handle = self.volume.start(credits).unwrap();
         self.map
@@ -174,7 +174,7 @@ impl World {
         self.save(&self.map, &mut handle);
     }
 
-    fn remove(&self, range: BlockRange) {
+    pub(super) fn remove(&self, range: BlockRange) {
         self.map.release_delayed(&self.volume, range).unwrap();
         let mut handle = self.volume.start(self.map.credits_for_remove()).unwrap();
         let save = |map: &FileMap, handle: &mut Handle<'_>| {
@@ -188,7 +188,7 @@ impl World {
     }
 
     /// Allocates blocks as `fallocate` does.
-    fn allocate_unwritten(&self, at: u32, len: u32) {
+    pub(super) fn allocate_unwritten(&self, at: u32, len: u32) {
         let found = self.map.lookup(&self.volume, FileBlock(at), len).unwrap();
         if found.state != State::Hole {
             return;
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// Commits, writes everything home and asks e2fsck.
-    fn check(&self) {
+    pub(super) fn check(&self) {
         self.volume.journal().unwrap().flush().unwrap();
         let mut bytes = self.image.contents();
         // The counts in the superblock are brought up to date by an unmount.
@@ -218,7 +218,7 @@ impl World {
 }
 
 /// A map of what the disk (or a committing transaction) says of the file.
-fn fresh_map(volume: &Volume) -> FileMap {
+pub(super) fn fresh_map(volume: &Volume) -> FileMap {
     let place = volume.allocator.inode_place(INO).unwrap();
     let buffer = volume
         .read(place.block, Kind::InodeTable(place.first))
@@ -245,7 +245,7 @@ fn fresh_map(volume: &Volume) -> FileMap {
 
 /// What the model knows of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Is {
+pub(super) enum Is {
     Delayed,
     InFlight,
     Unwritten,
@@ -262,10 +262,10 @@ fn is(state: State) -> Option<Is> {
     }
 }
 
-type Model = BTreeMap<u32, Is>;
+pub(super) type Model = BTreeMap<u32, Is>;
 
 /// Compares every block of a map with the model; with `on_disk` only what a disk can know of.
-fn compare(volume: &Volume, map: &FileMap, model: &Model, blocks: u32, on_disk: bool) {
+pub(super) fn compare(volume: &Volume, map: &FileMap, model: &Model, blocks: u32, on_disk: bool) {
     let mut used = std::collections::BTreeSet::new();
     let mut at = 0;
     while at < blocks {
@@ -369,7 +369,7 @@ impl World {
     }
 }
 
-fn write(world: &World, model: &mut Model, at: u32, len: u32) {
+pub(super) fn write(world: &World, model: &mut Model, at: u32, len: u32) {
     let (mut from, end) = (at, at + len);
     while from < end {
         let done = world.reserve(from, end - from).unwrap();
@@ -401,7 +401,7 @@ fn sync_run(world: &World, model: &mut Model, at: u32, blocks: u32) {
 }
 
 /// Everything written back: no promise is left, the disk has it all.
-fn settle(world: &World, model: &mut Model, blocks: u32) {
+pub(super) fn settle(world: &World, model: &mut Model, blocks: u32) {
     let pending: std::vec::Vec<u32> = model
         .iter()
         .filter(|(_, is)| matches!(is, Is::Delayed | Is::InFlight))

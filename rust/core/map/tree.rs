@@ -217,10 +217,7 @@ impl Tree {
             );
             return Err(self.corrupt(path.buffer(path.leaf), fault));
         }
-        Ok(Piece {
-            range: BlockRange { start, end },
-            state: State::Hole,
-        })
+        Ok(Piece::new(BlockRange::between(start, end), State::Hole))
     }
 
     /// The last extent that begins before `at`.

@@ -11,6 +11,7 @@ use super::edit::Change;
 use super::tree::piece_of;
 use super::{BlockRange, Contents, FileMap, Inner, State};
 use crate::core::error::{Error, Result};
+use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
 use crate::core::volume::Volume;
 use crate::format::extent::Extent;
@@ -95,6 +96,14 @@ impl FileMap {
         };
         let range = BlockRange::new(part.lblk, run.len);
         inner.tree.check_run(volume, run, None)?;
+        let depth = inner.tree.header()?.depth;
+        events::tree_remove(
+            &volume.device,
+            self.owner.ino,
+            range.start,
+            range.end,
+            depth,
+        );
         self.with_nodes(volume, handle, inner, |inner, cx| {
             let plan = inner.tree.plan(cx, &Change::Remove(range))?;
             if self.contents == Contents::Metadata {
