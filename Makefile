@@ -8,15 +8,61 @@ JOBS ?= $(shell nproc)
 # The one cache folder, outside the checkout.
 export REXT4_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rext4
 
-# KDIR: a prepared kernel tree with CONFIG_RUST=y. Without it, `tools/setup/all` makes one of the stock Debian kernel.
+# A prepared kernel tree with CONFIG_RUST=y. Without it the tree of the stock Debian kernel is made in the cache.
 KDIR ?=
+# Subjects for `make test`; none means all.
+TESTS ?=
+
+.DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.DEFAULT_GOAL := help
+.PHONY: setup
+setup: ## Prepare toolchain, kernel tree and guest in the cache (the others do it by themselves)
+	@tools/setup/all
 
 .PHONY: modules
 modules: ## Build rext4.ko (KDIR=... for another prepared kernel tree)
 	@tools/setup/build-module "$(KDIR)" "$(JOBS)"
+
+.PHONY: run
+run: modules ## Boot, mount, write, trace, unmount, check: see it work
+	@tools/demo
+
+.PHONY: test
+test: modules ## Run all tests (TESTS="smoke host" for some); ends in `N passed, N failed`
+	@tools/tests/run $(TESTS)
+
+.PHONY: bench-io
+bench-io: modules ## Count bios, KiB and flushes per operation, beside the C driver
+	@tools/bench/io
+
+.PHONY: guest
+guest: modules ## A shell in the guest, with rext4 loaded
+	@tools/guest
+
+.PHONY: install
+install: ## Install rext4.ko for the running kernel (needs KDIR=... of that kernel)
+	@tools/setup/install-module "$(KDIR)"
+
+.PHONY: fmt
+fmt: ## Format the Rust and C sources
+	@tools/check/format --write
+
+.PHONY: lint
+lint: ## Layer rule, unsafe's one room, sizes, formatting, clippy
+	@tools/check/all
+
+.PHONY: doc
+doc: ## Build the pages of the code in tools/target/doc
+	@cd tools && setup/cargo doc --no-deps --workspace --document-private-items
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout
+	@tools/setup/clean
+
+.PHONY: distclean
+distclean: clean ## Remove the cache folder as well
+	@tools/setup/clean --cache

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# For the subjects in tools/tests/guest: KTAP lines, and short names for what they do again and again.
+# A subject runs in the guest, in /host (its scratch folder on the host), with the disks it declares.
+
+tests=0 failures=0
+
+# pass NAME / fail NAME [WHY]: one result.
+pass() { tests=$((tests + 1)); printf 'ok %d - %s\n' "$tests" "$1"; }
+fail() {
+	tests=$((tests + 1)) failures=$((failures + 1))
+	[[ -z ${2:-} ]] || printf '%s\n' "$2" | sed 's/^/# /'
+	printf 'not ok %d - %s\n' "$tests" "$1"
+}
+
+# check NAME COMMAND...: passes when COMMAND succeeds; its output is shown when it does not.
+check() {
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then pass "$name"; else fail "$name" "$*: $output"; fi
+}
+
+# refuses NAME TEXT COMMAND...: passes when COMMAND fails and says TEXT.
+refuses() {
+	local name=$1 text=$2 output
+	shift 2
+	if output=$("$@" 2>&1); then
+		fail "$name" "$* succeeded"
+	elif grep -qF -- "$text" <<< "$output"; then
+		pass "$name"
+	else
+		fail "$name" "$*: $output (expected: $text)"
+	fi
+}
+
+# same NAME EXPECTED FOUND: passes when both are equal.
+same() { if [[ $2 = "$3" ]]; then pass "$1"; else fail "$1" "expected '$2', found '$3'"; fi; }
+
+# finish: the last line of a subject.
+finish() {
+	printf '1..%d\n' "$tests"
+	(( failures == 0 ))
+}
+
+# mounted [OPTIONS]: mounts the first disk with rext4 on /mnt.
+mounted() { mount -t "${fs:-rext4}" ${1:+-o "$1"} "${disk:-/dev/vda}" /mnt; }
+
+# with_c [OPTIONS]: mounts the first disk with the kernel's C driver on /mnt.
+with_c() { modprobe ext4 && mount -t ext4 ${1:+-o "$1"} "${disk:-/dev/vda}" /mnt; }
+
+# clean NAME: e2fsck has nothing to say about the unmounted first disk.
+clean() { check "$1" e2fsck -fn "${disk:-/dev/vda}"; }
+
+# tree DIR: content, mode, owner, times, links and xattrs of everything below DIR, in a fixed order.
+tree() {
+	(
+		cd "$1" || exit
+		find . -path ./lost+found -prune -o -printf '%p %y %m %U:%G %s %n %T@ %l\n' | sort
+		find . -path ./lost+found -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum
+		getfattr -R -d -m - -h . 2>/dev/null
+	)
+}
