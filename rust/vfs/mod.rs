@@ -68,7 +68,7 @@ impl InodeExt for Inode<Rext4> {
 }
 
 /// Registers `rext4`, and the names of the C drivers that are asked for and free.
-pub(crate) fn register(module: &'static ThisModule, aliases: &[&'static CStr]) -> Result<Registration<Rext4>> {
+pub(crate) fn register(module: &'static ThisModule, aliases: impl Iterator<Item = &'static CStr>) -> Result<Registration<Rext4>> {
     let mut registration = Registration::new(c"rext4_inode", module)?;
     registration.register(c"rext4")?;
     for name in aliases {
