@@ -4,7 +4,7 @@
 
 use super::error::OrErrno;
 use super::{map, writeback, InodeExt, Rext4};
-use crate::core::map::State;
+use crate::core::mount::State;
 use crate::format::units::FileBlock;
 use crate::linux::fs::file::{File, FileOps, Opening, Seek, SeekKind};
 use crate::linux::fs::inode::Inode;

@@ -4,10 +4,11 @@
 
 use super::error::OrErrno;
 use super::{attr, file, map, namei, readdir, InodeExt, Rext4};
-use crate::core::inode::{FileKind, Inode as CoreInode};
+use crate::core::mount::{Inode as CoreInode, InodeKind};
 use crate::core::mount::Attributes;
 use crate::core::platform::Arc;
-use crate::format::inode::{InodeFlags, Timestamp};
+use crate::core::mount::Timestamp;
+use crate::format::inode::InodeFlags;
 use crate::format::units::Ino;
 use crate::linux::fs::inode::{flag, Inode, Time};
 use crate::linux::fs::new_inode::{Iget, NewInode};
@@ -17,12 +18,12 @@ use kernel::sync::aref::ARef;
 
 /// A time as the VFS has it.
 pub(super) fn to_vfs(time: Timestamp) -> Time {
-    Time { sec: time.seconds, nsec: time.nanoseconds }
+    Time { sec: time.sec, nsec: time.nsec }
 }
 
 /// A time as the file system has it.
 pub(super) fn from_vfs(time: Time) -> Timestamp {
-    Timestamp { seconds: time.sec, nanoseconds: time.nsec }
+    Timestamp { sec: time.sec, nsec: time.nsec }
 }
 
 /// The inode with this number, from memory or from the disk.
@@ -51,15 +52,15 @@ pub(super) fn fill(mut new: NewInode<Rext4>, core: Arc<CoreInode>) -> Result<New
         new.init_no_acl();
     }
     match core.kind() {
-        FileKind::Directory => {
+        InodeKind::Directory => {
             new.set_ops::<namei::Names, readdir::Directory>();
         }
-        FileKind::Regular => {
+        InodeKind::Regular => {
             new.set_ops::<attr::Plain, file::Regular>();
             new.set_mapping_ops::<map::Cached>(true);
         }
-        FileKind::Symlink => set_link(&mut new, &core)?,
-        FileKind::Character | FileKind::Block | FileKind::Fifo | FileKind::Socket => {
+        InodeKind::Symlink => set_link(&mut new, &core)?,
+        InodeKind::CharDevice | InodeKind::BlockDevice | InodeKind::Fifo | InodeKind::Socket => {
             let (major, minor) = attributes.rdev;
             // As MKDEV(): 20 bits of minor number.
             new.set_special::<attr::Plain>(major << 20 | minor & 0xf_ffff);

@@ -4,7 +4,7 @@
 
 use super::error::OrErrno;
 use super::{writeback, InodeExt, Rext4};
-use crate::core::map::{Mapping as CoreMapping, State};
+use crate::core::mount::{Mapping as CoreMapping, State};
 use crate::format::units::{DiskBlock, FileBlock};
 use crate::linux::fs::address_space::AddressSpaceOps;
 use crate::linux::fs::file::File;
@@ -139,7 +139,7 @@ impl IomapOps<Rext4> for Direct {
             _ if flags.is_overwrite_only() || flags.is_nowait() => return Err(EAGAIN),
             _ => {
                 let privileged = File::<Rext4>::caller_is_privileged();
-                fs.begin_direct(core, first, count, privileged).errno()?
+                fs.begin_direct(core, first, count, inode.size().max(pos.saturating_add(length)), privileged).errno()?
             }
         };
         let is_dirty = fs.needs_commit(core, true);

@@ -16,8 +16,7 @@ mod superblock;
 mod writeback;
 mod xattr;
 
-use crate::core::inode::Inode as CoreInode;
-use crate::core::mount::Filesystem;
+use crate::core::mount::{Filesystem, Inode as CoreInode};
 use crate::core::platform::Arc;
 use crate::linux::fs::context::Registration;
 use crate::linux::fs::inode::Inode;

@@ -5,8 +5,7 @@
 use super::error::OrErrno;
 use super::iget::{fill, iget, refresh_from_core};
 use super::{attr, InodeExt, Rext4};
-use crate::core::inode::{Inode as CoreInode, NewInode as NewCore};
-use crate::core::mount::{Filesystem, Rename};
+use crate::core::mount::{Filesystem, Inode as CoreInode, NewInode as NewCore, Rename};
 use crate::core::platform::Arc;
 use crate::linux::fs::acl::{AclKind, PosixAcl};
 use crate::linux::fs::attr::{Attr, IdMap, Stat};

@@ -4,7 +4,7 @@
 
 use super::error::OrErrno;
 use super::{InodeExt, Rext4};
-use crate::core::inode::FileKind;
+use crate::core::mount::InodeKind;
 use crate::linux::fs::file::{File, FileOps, Seek};
 use crate::linux::fs::iter::{DirContext, EntryKind};
 use kernel::prelude::*;
@@ -13,16 +13,16 @@ use kernel::prelude::*;
 pub(super) struct Directory;
 
 /// What `readdir` calls a kind of file.
-fn entry_kind(kind: Option<FileKind>) -> EntryKind {
+fn entry_kind(kind: Option<InodeKind>) -> EntryKind {
     match kind {
         None => EntryKind::Unknown,
-        Some(FileKind::Regular) => EntryKind::Regular,
-        Some(FileKind::Directory) => EntryKind::Directory,
-        Some(FileKind::Symlink) => EntryKind::Link,
-        Some(FileKind::Character) => EntryKind::Character,
-        Some(FileKind::Block) => EntryKind::Block,
-        Some(FileKind::Fifo) => EntryKind::Fifo,
-        Some(FileKind::Socket) => EntryKind::Socket,
+        Some(InodeKind::Regular) => EntryKind::Regular,
+        Some(InodeKind::Directory) => EntryKind::Directory,
+        Some(InodeKind::Symlink) => EntryKind::Link,
+        Some(InodeKind::CharDevice) => EntryKind::Character,
+        Some(InodeKind::BlockDevice) => EntryKind::Block,
+        Some(InodeKind::Fifo) => EntryKind::Fifo,
+        Some(InodeKind::Socket) => EntryKind::Socket,
     }
 }
 
@@ -37,15 +37,18 @@ impl FileOps<Rext4> for Directory {
     fn iterate_shared(file: &File<Rext4>, into: &mut DirContext<'_>) -> Result {
         let dir = file.inode();
         let start = into.pos();
-        dir.fs()
-            .read_directory(dir.core()?, start, |entry, next| {
+        let next = dir
+            .fs()
+            .read_directory(dir.core()?, start, file.width(), |entry, next| {
                 let taken = into.emit(entry.name, u64::from(entry.ino.get()), entry_kind(entry.kind));
                 if taken {
                     into.set_pos(next);
                 }
                 taken
             })
-            .errno()
+            .errno()?;
+        into.set_pos(next);
+        Ok(())
     }
 
     fn fsync(file: &File<Rext4>, _: u64, _: u64, datasync: bool) -> Result {

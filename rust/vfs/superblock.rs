@@ -13,9 +13,10 @@ use crate::linux::fs::context::{Context, ContextOps};
 use crate::linux::fs::inode::{dirty, Inode};
 use crate::linux::fs::params::{Param, ParamTable};
 use crate::linux::fs::sb::{flag, NewSuper, Rooted, SuperBlock};
-use crate::linux::fs::super_ops::{SeqFile, SuperOps};
+use crate::linux::fs::super_ops::SuperOps;
 use crate::linux::fs::writeback::Finished;
 use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
 
 type Result<T = ()> = kernel::error::Result<T>;
 
@@ -143,23 +144,23 @@ impl SuperOps for Rext4 {
     fn show_options(sb: &SuperBlock<Self>, to: &SeqFile) -> Result {
         let options = sb.data().fs.options();
         match options.errors {
-            Some(ErrorPolicy::Continue) => to.print(format_args!(",errors=continue")),
-            Some(ErrorPolicy::RemountReadOnly) => to.print(format_args!(",errors=remount-ro")),
-            Some(ErrorPolicy::Panic) => to.print(format_args!(",errors=panic")),
+            Some(ErrorPolicy::Continue) => kernel::seq_print!(to, ",errors=continue"),
+            Some(ErrorPolicy::RemountReadOnly) => kernel::seq_print!(to, ",errors=remount-ro"),
+            Some(ErrorPolicy::Panic) => kernel::seq_print!(to, ",errors=panic"),
             None => {}
         }
         match options.commit_interval {
             None | Some(0 | 5) => {}
-            Some(seconds) => to.print(format_args!(",commit={seconds}")),
+            Some(seconds) => kernel::seq_print!(to, ",commit={seconds}"),
         }
         if options.barrier == Some(false) {
-            to.print(format_args!(",nobarrier"));
+            kernel::seq_print!(to, ",nobarrier");
         }
         if options.no_recovery {
-            to.print(format_args!(",noload"));
+            kernel::seq_print!(to, ",noload");
         }
         if options.verify {
-            to.print(format_args!(",verify"));
+            kernel::seq_print!(to, ",verify");
         }
         Ok(())
     }

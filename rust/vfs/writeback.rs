@@ -9,7 +9,7 @@
 use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
-use crate::core::map::{Ordered, OrderedKind, State};
+use crate::core::mount::{Completion, Ordered, State};
 use crate::core::platform::Vec;
 use crate::format::units::FileBlock;
 use crate::linux::fs::inode::Inode;
@@ -25,7 +25,7 @@ pub(super) struct Writeback;
 impl WritebackOps<Rext4> for Writeback {
     fn map(inode: &Inode<Rext4>, pos: u64, len: u32) -> Result<Mapping> {
         let (first, _) = blocks_of(inode, pos, u64::from(len))?;
-        let mapping = inode.fs().begin_writeback(inode.core()?, first).errno()?;
+        let mapping = inode.fs().begin_writeback(inode.core()?, first, inode.size()).errno()?;
         Ok(in_bytes(inode, &mapping, for_writeback))
     }
 
@@ -71,8 +71,8 @@ fn collect(inode: &Inode<Rext4>, pos: u64, len: u64, into: &mut Vec<Ordered>) ->
             kind,
         };
         match mapping.state {
-            State::InFlight(block) => into.push(part(block, OrderedKind::Fresh), GFP_NOFS)?,
-            State::Unwritten(block) => into.push(part(block, OrderedKind::Convert), GFP_NOFS)?,
+            State::InFlight(block) => into.push(part(block, Completion::Fresh), GFP_NOFS)?,
+            State::Unwritten(block) => into.push(part(block, Completion::Convert), GFP_NOFS)?,
             State::Hole | State::Delayed | State::Written(_) => {}
         }
         if here == 0 {
