@@ -49,9 +49,9 @@ impl kernel::Module for Rext4 {
         #[cfg(REXT4_SELFTEST)]
         linux::selftest::run()?;
         let names = [
-            (*module_parameters::ext4.value(), c"ext4"),
-            (*module_parameters::ext3.value(), c"ext3"),
-            (*module_parameters::ext2.value(), c"ext2"),
+            (module_parameters::ext4.value(), c"ext4"),
+            (module_parameters::ext3.value(), c"ext3"),
+            (module_parameters::ext2.value(), c"ext2"),
         ];
         let aliases = names.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name);
         Ok(Self { _registration: vfs::register(module, aliases)? })

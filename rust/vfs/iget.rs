@@ -48,7 +48,7 @@ pub(super) fn fill(mut new: NewInode<Rext4>, core: Arc<CoreInode>) -> Result<New
         .init_size(attributes.size)
         .init_generation(attributes.generation)
         .init_flags(vfs_flags(InodeFlags(attributes.flags)));
-    if !core.has_acl() {
+    if !core.may_have_xattrs() {
         new.init_no_acl();
     }
     match core.kind() {

@@ -159,6 +159,7 @@ impl IomapOps<Rext4> for Direct {
 /// The page cache of regular files.
 pub(super) struct Cached;
 
+#[vtable]
 impl AddressSpaceOps<Rext4> for Cached {
     type Read = Read;
     type Report = Report;

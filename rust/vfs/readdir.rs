@@ -4,7 +4,7 @@
 
 use super::error::OrErrno;
 use super::{InodeExt, Rext4};
-use crate::core::mount::InodeKind;
+use crate::core::mount::{InodeKind, Width};
 use crate::linux::fs::file::{File, FileOps, Seek};
 use crate::linux::fs::iter::{DirContext, EntryKind};
 use kernel::prelude::*;
@@ -39,7 +39,7 @@ impl FileOps<Rext4> for Directory {
         let start = into.pos();
         let next = dir
             .fs()
-            .read_directory(dir.core()?, start, file.width(), |entry, next| {
+            .read_directory(dir.core()?, start, Width::Wide, |entry, next| {
                 let taken = into.emit(entry.name, u64::from(entry.ino.get()), entry_kind(entry.kind));
                 if taken {
                     into.set_pos(next);

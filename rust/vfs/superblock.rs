@@ -105,7 +105,7 @@ impl SuperOps for Rext4 {
         if let Ok(core) = inode.core() {
             let (atime, mtime, ctime) = (inode.atime(), inode.mtime(), inode.ctime());
             // The VFS has no way to be told; what matters was logged.
-            let _ = inode.fs().set_times(core, from_vfs(atime), from_vfs(mtime), Some(from_vfs(ctime)));
+            let _ = inode.fs().set_times(core, Some(from_vfs(atime)), Some(from_vfs(mtime)), Some(from_vfs(ctime)));
         }
     }
 

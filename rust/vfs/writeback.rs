@@ -10,7 +10,7 @@ use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
 use crate::core::mount::{Completion, Ordered, State};
-use crate::core::platform::Vec;
+use crate::core::platform::{NofsScope, Vec, GFP};
 use crate::format::units::FileBlock;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::writeback::{Control, Finished, Write, WritebackOps};
@@ -52,6 +52,8 @@ impl WritebackOps<Rext4> for Writeback {
 
 /// The pass of writing an inode back.
 pub(super) fn write_pages(_: &Inode<Rext4>, control: &mut Control<'_, Rext4, Writeback>) -> Result {
+    // Folios are locked: memory must not be found by writing others back.
+    let _nofs = NofsScope::enter();
     control.write_pages()
 }
 
@@ -71,8 +73,8 @@ fn collect(inode: &Inode<Rext4>, pos: u64, len: u64, into: &mut Vec<Ordered>) ->
             kind,
         };
         match mapping.state {
-            State::InFlight(block) => into.push(part(block, Completion::Fresh), GFP_NOFS)?,
-            State::Unwritten(block) => into.push(part(block, Completion::Convert), GFP_NOFS)?,
+            State::InFlight(block) => into.push(part(block, Completion::Fresh), GFP)?,
+            State::Unwritten(block) => into.push(part(block, Completion::Convert), GFP)?,
             State::Hole | State::Delayed | State::Written(_) => {}
         }
         if here == 0 {
@@ -117,8 +119,8 @@ pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
     let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, start, length)) else {
         return;
     };
-    if let Err(error) = inode.fs().release_delayed(core, first, count) {
-        pr_err!("rext4: inode {}: a reservation is lost: {}\n", inode.ino(), error);
+    if inode.fs().release_delayed(core, first, count).is_err() {
+        pr_err!("inode {}: a reservation is lost\n", inode.ino());
     }
 }
 
@@ -131,7 +133,7 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
         if write.error().is_some() {
             fail(inode, write.pos(), write.len());
         } else if result.is_ok() {
-            result = ranges.push((write.pos(), write.len()), GFP_NOFS).map_err(Error::from);
+            result = ranges.push((write.pos(), write.len()), GFP).map_err(Error::from);
             size = size.max(write.pos().saturating_add(write.len()));
         }
     }
@@ -147,7 +149,7 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
 /// Data writes have ended; see [`crate::linux::fs::super_ops::SuperOps::finish_writeback`].
 pub(super) fn finish(ended: &Finished<'_, Rext4>) {
     const MOST: usize = 64;
-    let mut group = KVec::with_capacity(MOST, GFP_NOFS).unwrap_or_default();
+    let mut group = KVec::with_capacity(MOST, GFP).unwrap_or_default();
     for write in ended.iter() {
         let other = group.first().is_some_and(|first: &Write<'_, Rext4>| first.inode().ino() != write.inode().ino());
         if other || group.len() >= MOST {

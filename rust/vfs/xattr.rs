@@ -103,7 +103,7 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
     for entry in disk_acl::disk_entries(&value).map_err(|_| EIO)? {
         let entry = entry.map_err(|_| EIO)?;
         let (tag, id) = entry.tag.parts();
-        entries.push(AclEntry { tag, perm: entry.perm, id: id.unwrap_or(0) }, GFP_NOFS)?;
+        entries.push(AclEntry { tag, perm: entry.perm, id: id.unwrap_or(0) }, GFP_KERNEL)?;
     }
     PosixAcl::new(&entries).map(Some)
 }

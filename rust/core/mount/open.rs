@@ -241,7 +241,7 @@ impl Filesystem {
                 let settings = Settings {
                     interval: u64::from(effective.commit_milliseconds),
                     barrier: effective.barrier,
-                    verify: false,
+                    verify: options.verify,
                 };
                 Some(Journal::open(device.clone(), cache.clone(), start, settings)?)
             }

@@ -24,6 +24,8 @@ pub struct MountOptions {
     pub commit_interval: Option<u32>,
     /// Whether commits flush the device's cache (`barrier`, `nobarrier`).
     pub barrier: Option<bool>,
+    /// Whether each transaction is read back from the log and compared before it counts (`verify`).
+    pub verify: bool,
 }
 
 /// The options in effect, nothing left open.

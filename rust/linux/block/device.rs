@@ -159,6 +159,12 @@ impl Device {
         u64::try_from(unsafe { bindings::bdev_nr_bytes(self.raw()) }).unwrap_or(0)
     }
 
+    /// Units of 512 bytes written since the device exists, by anybody.
+    pub fn sectors_written(&self) -> u64 {
+        // SAFETY: Open: the type invariant.
+        unsafe { bindings::bdev_sectors_written(self.raw()) }
+    }
+
     /// Whether writing is impossible.
     pub fn is_read_only(&self) -> bool {
         // SAFETY: Open: the type invariant.

@@ -20,7 +20,7 @@ use kernel::prelude::*;
 /// The control block is live for `'a`, its file is of a type registered for `F`.
 pub struct Kiocb<'a, F: FileSystem>(*mut bindings::kiocb, PhantomData<&'a F>);
 
-impl<F: FileSystem> Kiocb<'_, F> {
+impl<'a, F: FileSystem> Kiocb<'a, F> {
     /// # Safety
     ///
     /// `iocb` must satisfy the type's invariants.
@@ -33,13 +33,13 @@ impl<F: FileSystem> Kiocb<'_, F> {
     }
 
     /// The file.
-    pub fn file(&self) -> &File<F> {
+    pub fn file(&self) -> &'a File<F> {
         // SAFETY: The type invariant.
         unsafe { File::from_raw((*self.0).ki_filp) }
     }
 
     /// The file's inode.
-    pub fn inode(&self) -> &Inode<F> {
+    pub fn inode(&self) -> &'a Inode<F> {
         self.file().inode()
     }
 
