@@ -12,7 +12,7 @@ type Result<T = ()> = kernel::error::Result<T>;
 
 /// The options while they are being parsed.
 #[derive(Clone)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub(super) mount: MountOptions,
 }
 

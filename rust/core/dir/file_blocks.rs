@@ -76,7 +76,10 @@ impl Blocks for FileBlocks<'_> {
     }
 
     fn warn(&self, error: Error) {
-        let message = format_args!("{error}; going on without it, e2fsck is recommended");
-        log(Level::Warning, &self.volume.device, message);
+        log(
+            Level::Warning,
+            &self.volume.device,
+            format_args!("{error}; going on without it, e2fsck is recommended"),
+        );
     }
 }
