@@ -10,7 +10,7 @@ use host_core::testing::{assert_clean, debugfs, mkfs};
 
 const MIB: u64 = 1 << 20;
 const READ_ONLY: MountOptions =
-    MountOptions { read_only: true, no_recovery: false, errors: None, commit_interval: None, barrier: None };
+    MountOptions { read_only: true, no_recovery: false, errors: None, commit_interval: None, barrier: None, verify: false };
 
 /// The disks every test runs on: block sizes, and the defaults of newer e2fsprogs.
 const DISKS: &[(u64, &[&str])] = &[
