@@ -194,7 +194,7 @@ proptest! {
             // Reading it again gives the same, and what is not the fields' stays.
             prop_assert_eq!(InodeFields::decode(&again, &geometry)?, fields);
             prop_assert_eq!(&again[0x7c..0x80], &raw[0x7c..0x80]);
-            let owned = 128 + usize::from(fields.extra_isize.min(32).max(4));
+            let owned = 128 + usize::from(fields.extra_isize.clamp(4, 32));
             if !small {
                 prop_assert_eq!(&again[130..132], &raw[130..132]);
                 prop_assert_eq!(&again[owned..], &raw[owned..]);

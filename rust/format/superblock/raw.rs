@@ -142,7 +142,7 @@ impl RawSuperblock {
     }
 
     /// The superblock at the start of `bytes`, to be edited. Seal it with
-    /// [`Checksums::seal_superblock`] before it is written.
+    /// [`crate::format::checksum::Checksums::seal_superblock`] before it is written.
     pub fn view_mut(bytes: &mut [u8]) -> Result<&mut Self, Fault> {
         let have = bytes.len();
         match Self::mut_from_prefix(bytes) {
