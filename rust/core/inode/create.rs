@@ -42,7 +42,9 @@ const INHERITED: InodeFlags = InodeFlags::SECRM
     .with(InodeFlags::DAX);
 
 /// Those that make sense only on directories.
-const DIRECTORY_ONLY: InodeFlags = InodeFlags::DIRSYNC.with(InodeFlags::TOPDIR).with(InodeFlags::PROJINHERIT);
+const DIRECTORY_ONLY: InodeFlags = InodeFlags::DIRSYNC
+    .with(InodeFlags::TOPDIR)
+    .with(InodeFlags::PROJINHERIT);
 
 /// The flags of a new inode of this kind under a directory with flags `parent`.
 fn inherited(kind: InodeKind, parent: InodeFlags) -> InodeFlags {
@@ -68,8 +70,13 @@ impl Inode {
     ) -> Result<Self> {
         let kind = InodeKind::of_mode(new.mode).ok_or(Error::Invalid)?;
         let is_directory = kind == InodeKind::Directory;
-        let wanted = NewInodeKind { is_directory, mode: new.mode };
-        let taken = volume.allocator.allocate_inode(handle, parent.ino, wanted)?;
+        let wanted = NewInodeKind {
+            is_directory,
+            mode: new.mode,
+        };
+        let taken = volume
+            .allocator
+            .allocate_inode(handle, parent.ino, wanted)?;
         let ino = taken.ino;
         let made = Self::first_record(volume, handle, parent, new, &taken, target);
         if made.is_err() {
@@ -98,7 +105,12 @@ impl Inode {
         Ok(inode)
     }
 
-    fn first_fields(volume: &Volume, parent: &Self, new: &NewInode, kind: InodeKind) -> InodeFields {
+    fn first_fields(
+        volume: &Volume,
+        parent: &Self,
+        new: &NewInode,
+        kind: InodeKind,
+    ) -> InodeFields {
         let time = now();
         let parent = parent.fields();
         let superblock = &volume.superblock;
@@ -118,7 +130,11 @@ impl Inode {
             crtime: Some(time),
             dtime: 0,
             file_acl: DiskBlock(0),
-            project: if parent.flags.has(InodeFlags::PROJINHERIT) { parent.project } else { 0 },
+            project: if parent.flags.has(InodeFlags::PROJINHERIT) {
+                parent.project
+            } else {
+                0
+            },
             extra_isize,
             i_block: [0; I_BLOCK_LEN],
             version: 1,
@@ -128,7 +144,9 @@ impl Inode {
                 fields.flags = fields.flags.with(InodeFlags::EXTENTS);
                 fields.i_block = empty_root();
             }
-            InodeKind::CharDevice | InodeKind::BlockDevice => fields.set_device(new.rdev.0, new.rdev.1),
+            InodeKind::CharDevice | InodeKind::BlockDevice => {
+                fields.set_device(new.rdev.0, new.rdev.1)
+            }
             _ => {}
         }
         fields
@@ -143,7 +161,10 @@ impl Inode {
         };
         let buffer = volume.fresh(block, Kind::SymlinkTarget(self.ino))?;
         let mut bytes = handle.write(&buffer)?;
-        bytes.get_mut(..target.len()).ok_or(Error::NameTooLong)?.copy_from_slice(target);
+        bytes
+            .get_mut(..target.len())
+            .ok_or(Error::NameTooLong)?
+            .copy_from_slice(target);
         drop(bytes);
         self.store(volume, handle)
     }
@@ -172,7 +193,11 @@ impl Inode {
 fn set_target(fields: &mut InodeFields, target: &[u8]) -> Result {
     fields.size = target.len() as u64;
     if fields.size < FAST_SYMLINK {
-        fields.i_block.get_mut(..target.len()).ok_or(Error::NameTooLong)?.copy_from_slice(target);
+        fields
+            .i_block
+            .get_mut(..target.len())
+            .ok_or(Error::NameTooLong)?
+            .copy_from_slice(target);
     } else {
         fields.flags = fields.flags.with(InodeFlags::EXTENTS);
         fields.i_block = empty_root();

@@ -49,11 +49,19 @@ impl Inode {
 
     /// Frees the blocks behind `size`, which is not above the size on disk; the last part of
     /// every truncation, and all of one that a crash interrupted.
-    pub fn remove_from(&self, volume: &Volume, orphans: &Orphans, handle: &mut Handle<'_>, size: u64) -> Result {
+    pub fn remove_from(
+        &self,
+        volume: &Volume,
+        orphans: &Orphans,
+        handle: &mut Handle<'_>,
+        size: u64,
+    ) -> Result {
         let block_bits = volume.superblock.geometry.block_bits();
         let blocks = size.div_ceil(1 << block_bits);
         if let Ok(start) = u32::try_from(blocks) {
-            self.remove_blocks(volume, handle, FileBlock(start), |handle| orphans.add(volume, handle, self.ino))?;
+            self.remove_blocks(volume, handle, FileBlock(start), |handle| {
+                orphans.add(volume, handle, self.ino)
+            })?;
         }
         handle.ensure(ORPHAN_CREDITS + 1)?;
         orphans.remove(volume, handle, self.ino)?;
@@ -85,7 +93,9 @@ impl Inode {
     /// It is an orphan already, so that a crash on the way, or an error, leaves it to a later mount.
     pub fn delete(&self, volume: &Volume, orphans: &Orphans) -> Result {
         let mut handle = volume.start(self.truncate_credits())?;
-        self.remove_blocks(volume, &mut handle, FileBlock(0), |handle| orphans.add(volume, handle, self.ino))?;
+        self.remove_blocks(volume, &mut handle, FileBlock(0), |handle| {
+            orphans.add(volume, handle, self.ino)
+        })?;
         handle.ensure(FREE_CREDITS)?;
         self.release_xattr_block(volume, &mut handle)?;
         orphans.remove(volume, &mut handle, self.ino)?;
@@ -93,7 +103,9 @@ impl Inode {
         // A deletion time of 0 would say that the inode is in use.
         let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
         self.store_deleted(volume, &mut handle, time)?;
-        volume.allocator.free_inode(&mut handle, self.ino, self.kind == InodeKind::Directory)
+        volume
+            .allocator
+            .free_inode(&mut handle, self.ino, self.kind == InodeKind::Directory)
     }
 
     /// Gives up the inode's reference to its block of extended attributes.
@@ -106,10 +118,17 @@ impl Inode {
         let references = le32(&buffer.data()?, XATTR_REFERENCES).unwrap_or(0);
         if references > 1 {
             let mut bytes = handle.write(&buffer)?;
-            return put_le32(&mut bytes, XATTR_REFERENCES, references.saturating_sub(1)).ok_or(Error::Io(block));
+            return put_le32(&mut bytes, XATTR_REFERENCES, references.saturating_sub(1))
+                .ok_or(Error::Io(block));
         }
         drop(buffer);
         handle.forget(block)?;
-        volume.allocator.free(handle, Run { start: block, len: 1 })
+        volume.allocator.free(
+            handle,
+            Run {
+                start: block,
+                len: 1,
+            },
+        )
     }
 }

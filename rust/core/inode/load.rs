@@ -2,7 +2,7 @@
 
 //! Reading an inode: nothing of the record is believed before it was checked.
 
-use super::{InodeKind, Inode, RecordPlace};
+use super::{Inode, InodeKind, RecordPlace};
 use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
 use crate::core::map::{Contents, FileMap};
@@ -39,8 +39,16 @@ const UNSUPPORTED: InodeFlags = InodeFlags::INLINE_DATA
 pub(super) fn place(volume: &Volume, ino: Ino) -> Result<RecordPlace> {
     let at = volume.allocator.inode_place(ino)?;
     let size = usize::from(volume.superblock.geometry.inode_size());
-    let slot = ino.distance_from(at.first).ok_or(Error::Corrupt(Place::inode(ino), number(volume, ino)))?;
-    Ok(RecordPlace { block: at.block, first: at.first, slot, offset: at.offset, size })
+    let slot = ino
+        .distance_from(at.first)
+        .ok_or(Error::Corrupt(Place::inode(ino), number(volume, ino)))?;
+    Ok(RecordPlace {
+        block: at.block,
+        first: at.first,
+        slot,
+        offset: at.offset,
+        size,
+    })
 }
 
 fn number(volume: &Volume, ino: Ino) -> Fault {
@@ -59,7 +67,8 @@ impl Inode {
         let geometry = &volume.superblock.geometry;
         let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
         geometry.check_ino(ino).map_err(corrupt)?;
-        let ordinary = (ino == special::ROOT || ino >= geometry.first_ino()) && Some(ino) != volume.superblock.orphan_file;
+        let ordinary = (ino == special::ROOT || ino >= geometry.first_ino())
+            && Some(ino) != volume.superblock.orphan_file;
         if purpose != Purpose::Internal && !ordinary {
             return Err(corrupt(number(volume, ino)));
         }
@@ -68,7 +77,10 @@ impl Inode {
         let (data, is_due) = {
             let version = table.version();
             let data = version.data.clone().ok_or(Error::Io(place.block))?;
-            (data, version.due_inodes & 1u64.checked_shl(place.slot).unwrap_or(0) != 0)
+            (
+                data,
+                version.due_inodes & 1u64.checked_shl(place.slot).unwrap_or(0) != 0,
+            )
         };
         let end = place.offset.saturating_add(place.size);
         let raw = data.get(place.offset..end).unwrap_or(&[]);
@@ -76,7 +88,10 @@ impl Inode {
             // Never used; such a record has no checksum either.
             return Err(Error::Stale);
         }
-        let here = Place { ino, block: place.block };
+        let here = Place {
+            ino,
+            block: place.block,
+        };
         let corrupt = |fault| Error::Corrupt(here, fault);
         if !is_due {
             // A record that changed gets its checksum when its transaction closes.
@@ -95,18 +110,37 @@ impl Inode {
     }
 
     /// Puts an inode together from checked fields.
-    pub(super) fn assemble(volume: &Volume, ino: Ino, kind: InodeKind, place: RecordPlace, fields: InodeFields) -> Result<Self> {
+    pub(super) fn assemble(
+        volume: &Volume,
+        ino: Ino,
+        kind: InodeKind,
+        place: RecordPlace,
+        fields: InodeFields,
+    ) -> Result<Self> {
         let seed = volume.checksums().inode_seed(ino, fields.generation);
         let sector_shift = volume.superblock.geometry.block_bits().saturating_sub(9);
         let blocks = fields.blocks >> sector_shift;
-        let contents = if kind == InodeKind::Regular { Contents::Data } else { Contents::Metadata };
+        let contents = if kind == InodeKind::Regular {
+            Contents::Data
+        } else {
+            Contents::Metadata
+        };
         let map = if is_mapped(kind, &fields) {
-            Some(FileMap::new(Owner { ino, seed }, contents, fields.flags, fields.i_block, blocks)?)
+            Some(FileMap::new(
+                Owner { ino, seed },
+                contents,
+                fields.flags,
+                fields.i_block,
+                blocks,
+            )?)
         } else {
             None
         };
         // The record may have been changed and forgotten in a transaction that is not durable yet.
-        let tid = volume.journal.as_ref().map_or(0, |journal| journal.newest().0);
+        let tid = volume
+            .journal
+            .as_ref()
+            .map_or(0, |journal| journal.newest().0);
         Ok(Self {
             ino,
             generation: fields.generation,
@@ -132,17 +166,29 @@ fn is_mapped(kind: InodeKind, fields: &InodeFields) -> bool {
 }
 
 /// What must hold of a record beyond what its fields say one by one.
-fn check(volume: &Volume, kind: InodeKind, fields: &InodeFields) -> core::result::Result<(), Fault> {
+fn check(
+    volume: &Volume,
+    kind: InodeKind,
+    fields: &InodeFields,
+) -> core::result::Result<(), Fault> {
     let geometry = &volume.superblock.geometry;
     let bad = |what, value| Err(Fault::Inode(what, value, 0));
     let block_size = u64::from(geometry.block_size());
     match kind {
-        InodeKind::Directory if fields.size == 0 || fields.size % block_size != 0 => bad(InodeFault::Size, fields.size),
-        InodeKind::Directory if fields.size > u64::from(u32::MAX) => bad(InodeFault::Size, fields.size),
-        InodeKind::Symlink if fields.size == 0 || fields.size >= block_size => {
-            Err(Fault::Inode(InodeFault::SymlinkSize, fields.size, block_size))
+        InodeKind::Directory if fields.size == 0 || fields.size % block_size != 0 => {
+            bad(InodeFault::Size, fields.size)
         }
-        InodeKind::Regular if fields.size > volume.max_file_size() => bad(InodeFault::Size, fields.size),
+        InodeKind::Directory if fields.size > u64::from(u32::MAX) => {
+            bad(InodeFault::Size, fields.size)
+        }
+        InodeKind::Symlink if fields.size == 0 || fields.size >= block_size => Err(Fault::Inode(
+            InodeFault::SymlinkSize,
+            fields.size,
+            block_size,
+        )),
+        InodeKind::Regular if fields.size > volume.max_file_size() => {
+            bad(InodeFault::Size, fields.size)
+        }
         _ => Ok(()),
     }
 }

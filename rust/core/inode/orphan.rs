@@ -66,7 +66,12 @@ pub struct Orphans {
 impl Orphans {
     /// Finds the orphan file and all orphans there are.
     pub fn open(volume: &Volume) -> Result<Self> {
-        let mut known = Known { chain: Vec::new(), by_ino: RBTree::new(), used: Vec::new(), hint: 0 };
+        let mut known = Known {
+            chain: Vec::new(),
+            by_ino: RBTree::new(),
+            used: Vec::new(),
+            hint: 0,
+        };
         let file = match volume.superblock.orphan_file {
             Some(ino) => Some(OrphanFile::open(volume, ino)?),
             None => None,
@@ -75,7 +80,10 @@ impl Orphans {
             file.collect(volume, &mut known)?;
         }
         collect_chain(volume, &mut known)?;
-        Ok(Self { file, known: Mutex::new(known, lock_class!("rext4_orphans"))? })
+        Ok(Self {
+            file,
+            known: Mutex::new(known, lock_class!("rext4_orphans"))?,
+        })
     }
 
     /// Whether there is an orphan file.
@@ -144,7 +152,10 @@ impl Orphans {
                 let Some(at) = known.chain.iter().rposition(|&other| other == ino) else {
                     return Ok(());
                 };
-                let older = at.checked_sub(1).and_then(|at| known.chain.get(at)).copied();
+                let older = at
+                    .checked_sub(1)
+                    .and_then(|at| known.chain.get(at))
+                    .copied();
                 match known.chain.get(at.saturating_add(1)).copied() {
                     Some(newer) => Inode::set_next_orphan(volume, handle, newer, older)?,
                     None => volume.edit_superblock(handle, |raw| raw.set_last_orphan(older))?,
@@ -188,7 +199,10 @@ impl Known {
     fn mark(&mut self, slot: u32, used: bool) {
         let (word, bit) = (slot / WORD, slot % WORD);
         self.hint = slot;
-        if let Some(word) = usize::try_from(word).ok().and_then(|word| self.used.get_mut(word)) {
+        if let Some(word) = usize::try_from(word)
+            .ok()
+            .and_then(|word| self.used.get_mut(word))
+        {
             if used {
                 *word |= 1 << bit;
             } else {
@@ -206,29 +220,47 @@ impl OrphanFile {
         let size = inode.disk_size();
         let count = size.checked_div(block_size).unwrap_or(0);
         if count > MAX_FILE_BLOCKS || size % block_size != 0 {
-            return Err(Error::Corrupt(inode.here(), Fault::Inode(InodeFault::Size, size, 0)));
+            return Err(Error::Corrupt(
+                inode.here(),
+                Fault::Inode(InodeFault::Size, size, 0),
+            ));
         }
-        let owner = Owner { ino, seed: inode.seed() };
+        let owner = Owner {
+            ino,
+            seed: inode.seed(),
+        };
         let mut blocks = Vec::new();
         for n in 0..u32::try_from(count).unwrap_or(0) {
             match inode.map()?.lookup(volume, FileBlock(n), 1)?.state {
                 State::Written(block) => {
                     let data = volume.read(block, Kind::OrphanFile(owner))?.data()?;
                     let place = Place { ino, block };
-                    orphan_file::check(&data, geometry.first_ino(), geometry.inode_count()).map_err(|fault| Error::Corrupt(place, fault))?;
+                    orphan_file::check(&data, geometry.first_ino(), geometry.inode_count())
+                        .map_err(|fault| Error::Corrupt(place, fault))?;
                     blocks.push(block, GFP)?;
                 }
                 // A hole in it: as if it ended here. Nobody makes such a file.
-                _ => return Err(Error::Corrupt(inode.here(), Fault::Orphan(OrphanFault::Slot, u64::from(n), count))),
+                _ => {
+                    return Err(Error::Corrupt(
+                        inode.here(),
+                        Fault::Orphan(OrphanFault::Slot, u64::from(n), count),
+                    ))
+                }
             }
         }
         let slots_per_block = orphan_file::slots(geometry.block_size() as usize);
-        Ok(Self { owner, blocks, slots_per_block })
+        Ok(Self {
+            owner,
+            blocks,
+            slots_per_block,
+        })
     }
 
     /// How many slots there are.
     fn slots(&self) -> u32 {
-        u32::try_from(self.blocks.len()).unwrap_or(0).saturating_mul(self.slots_per_block)
+        u32::try_from(self.blocks.len())
+            .unwrap_or(0)
+            .saturating_mul(self.slots_per_block)
     }
 
     /// Notes all entries.
@@ -250,16 +282,33 @@ impl OrphanFile {
     }
 
     /// Sets a slot. Spends one credit at most.
-    fn write(&self, volume: &Volume, handle: &mut Handle<'_>, slot: u32, ino: Option<Ino>) -> Result {
+    fn write(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        slot: u32,
+        ino: Option<Ino>,
+    ) -> Result {
         let place = Place::inode(self.owner.ino);
         let fault = Fault::Orphan(OrphanFault::Slot, u64::from(slot), u64::from(self.slots()));
         let bad = Error::Corrupt(place, fault);
-        let n = slot.checked_div(self.slots_per_block).and_then(|n| usize::try_from(n).ok()).ok_or(bad)?;
+        let n = slot
+            .checked_div(self.slots_per_block)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or(bad)?;
         let at = slot.checked_rem(self.slots_per_block).ok_or(bad)?;
         let block = *self.blocks.get(n).ok_or(bad)?;
         let buffer = volume.read(block, Kind::OrphanFile(self.owner))?;
         let mut bytes = handle.write(&buffer)?;
-        orphan_file::set_slot(&mut bytes, at, ino).map_err(|fault| Error::Corrupt(Place { ino: place.ino, block }, fault))
+        orphan_file::set_slot(&mut bytes, at, ino).map_err(|fault| {
+            Error::Corrupt(
+                Place {
+                    ino: place.ino,
+                    block,
+                },
+                fault,
+            )
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! Writing an inode: fields and map go into the inode table block, under a handle.
 
-use super::{InodeKind, Inode};
+use super::{Inode, InodeKind};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Handle;
@@ -33,8 +33,18 @@ impl Inode {
     }
 
     fn too_short(&self) -> Error {
-        let place = Place { ino: self.ino, block: self.place.block };
-        Error::Corrupt(place, Fault::Short { record: Record::Inode, need: 128, have: 0 })
+        let place = Place {
+            ino: self.ino,
+            block: self.place.block,
+        };
+        Error::Corrupt(
+            place,
+            Fault::Short {
+                record: Record::Inode,
+                need: 128,
+                have: 0,
+            },
+        )
     }
 
     /// Changes fields and writes the record, with the map as it is now. Spends one credit at most.
@@ -68,11 +78,19 @@ impl Inode {
 
     /// Writes the first record of a new inode over whatever an old one has left there, into the
     /// table block that the allocator has prepared.
-    pub(super) fn store_new(&self, volume: &Volume, handle: &mut Handle<'_>, table: &Buffer) -> Result {
+    pub(super) fn store_new(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        table: &Buffer,
+    ) -> Result {
         {
             let mut block = handle.write(table)?;
             let end = self.place.offset.saturating_add(self.place.size);
-            block.get_mut(self.place.offset..end).ok_or(self.too_short())?.fill(0);
+            block
+                .get_mut(self.place.offset..end)
+                .ok_or(self.too_short())?
+                .fill(0);
         }
         let mut fields = self.fields.lock();
         let mut next = *fields;
@@ -85,7 +103,12 @@ impl Inode {
     }
 
     /// Writes the last record: the inode is free from here on, deleted at `time`.
-    pub(super) fn store_deleted(&self, volume: &Volume, handle: &mut Handle<'_>, time: u32) -> Result {
+    pub(super) fn store_deleted(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        time: u32,
+    ) -> Result {
         let table = self.table(volume)?;
         let mut fields = self.fields.lock();
         let mut next = *fields;
@@ -111,16 +134,27 @@ impl Inode {
         }
         let mut block = handle.write(table)?;
         let end = self.place.offset.saturating_add(self.place.size);
-        let raw = block.get_mut(self.place.offset..end).ok_or(self.too_short())?;
+        let raw = block
+            .get_mut(self.place.offset..end)
+            .ok_or(self.too_short())?;
         next.dtime = dtime.or(le32(raw, DTIME)).ok_or(self.too_short())?;
-        let here = Place { ino: self.ino, block: self.place.block };
-        next.encode(raw, &volume.superblock.geometry).map_err(|fault| Error::Corrupt(here, fault))?;
+        let here = Place {
+            ino: self.ino,
+            block: self.place.block,
+        };
+        next.encode(raw, &volume.superblock.geometry)
+            .map_err(|fault| Error::Corrupt(here, fault))?;
         block.changed_inode(self.place.slot);
         Ok(())
     }
 
     /// Sets this record's link in the chain of orphans.
-    pub(super) fn set_next_orphan(volume: &Volume, handle: &mut Handle<'_>, ino: Ino, next: Option<Ino>) -> Result {
+    pub(super) fn set_next_orphan(
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        ino: Ino,
+        next: Option<Ino>,
+    ) -> Result {
         let place = super::load::place(volume, ino)?;
         let table = volume.read(place.block, Kind::InodeTable(place.first))?;
         let mut block = handle.write(&table)?;
@@ -133,13 +167,19 @@ impl Inode {
     /// This record's link in the chain of orphans.
     pub(super) fn next_orphan(volume: &Volume, ino: Ino) -> Result<Option<Ino>> {
         let place = super::load::place(volume, ino)?;
-        let data = volume.read(place.block, Kind::InodeTable(place.first))?.data()?;
+        let data = volume
+            .read(place.block, Kind::InodeTable(place.first))?
+            .data()?;
         let next = le32(&data, place.offset.saturating_add(DTIME)).unwrap_or(0);
         Ok((next != 0).then_some(Ino(next)))
     }
 
     /// Whether its size may be changed.
     pub fn can_truncate(&self) -> bool {
-        self.map.is_some() && matches!(self.kind, InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink)
+        self.map.is_some()
+            && matches!(
+                self.kind,
+                InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink
+            )
     }
 }

@@ -25,13 +25,22 @@ impl Volume {
     }
 
     /// Changes the superblock in a transaction. Spends one credit at most.
-    pub fn edit_superblock(&self, handle: &mut Handle<'_>, edit: impl FnOnce(&mut RawSuperblock)) -> Result {
+    pub fn edit_superblock(
+        &self,
+        handle: &mut Handle<'_>,
+        edit: impl FnOnce(&mut RawSuperblock),
+    ) -> Result {
         let geometry = &self.superblock.geometry;
         let at = geometry.superblock_block();
         let buffer = self.read(at, Kind::Superblock)?;
         let mut bytes = handle.write(&buffer)?;
-        let record = bytes.get_mut(geometry.superblock_offset()..).unwrap_or(&mut []);
-        edit(RawSuperblock::view_mut(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?);
+        let record = bytes
+            .get_mut(geometry.superblock_offset()..)
+            .unwrap_or(&mut []);
+        edit(
+            RawSuperblock::view_mut(record)
+                .map_err(|fault| Error::Corrupt(Place::block(at), fault))?,
+        );
         Ok(())
     }
 
@@ -41,14 +50,19 @@ impl Volume {
         let at = geometry.superblock_block();
         let data = self.read(at, Kind::Superblock)?.data()?;
         let record = data.get(geometry.superblock_offset()..).unwrap_or(&[]);
-        Ok(look(RawSuperblock::view(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?))
+        Ok(look(RawSuperblock::view(record).map_err(|fault| {
+            Error::Corrupt(Place::block(at), fault)
+        })?))
     }
 
     /// Sets the feature `large_file` when a file grows to `size` and it is not set yet. Spends one
     /// credit at most.
     pub fn note_large_file(&self, handle: &mut Handle<'_>, size: u64) -> Result {
         let known = RoCompat::LARGE_FILE;
-        if size < LARGE || self.superblock.ro_compat.has(known) || self.view_superblock(|raw| raw.features().2.has(known))? {
+        if size < LARGE
+            || self.superblock.ro_compat.has(known)
+            || self.view_superblock(|raw| raw.features().2.has(known))?
+        {
             return Ok(());
         }
         self.edit_superblock(handle, |raw| raw.set_ro_compat(known, true))

@@ -28,7 +28,11 @@ impl Filesystem {
         }
         let closed = closed.and_then(|()| self.mark_clean());
         if let Err(error) = &closed {
-            log(Level::Error, &self.volume.device, format_args!("unmount: {error}; the journal is left to recovery"));
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("unmount: {error}; the journal is left to recovery"),
+            );
         }
         closed
     }
@@ -91,7 +95,11 @@ impl Filesystem {
             return Err(Error::Invalid);
         }
         if self.has_failed() && !options.read_only {
-            log(Level::Error, &self.volume.device, format_args!("remount: errors have ended all writing"));
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("remount: errors have ended all writing"),
+            );
             return Err(Error::ReadOnly);
         }
         match (was_read_only, options.read_only) {
@@ -113,7 +121,11 @@ impl Filesystem {
             self.read_only.store(true, Ordering::Release);
             return Ok(());
         }
-        let flushed = self.volume.journal()?.flush().and_then(|()| self.mark_clean());
+        let flushed = self
+            .volume
+            .journal()?
+            .flush()
+            .and_then(|()| self.mark_clean());
         self.report("remount", NO_INODE, flushed)?;
         self.read_only.store(true, Ordering::Release);
         Ok(())
@@ -122,7 +134,11 @@ impl Filesystem {
     fn return_to_writing(&self) -> Result {
         let device = &self.volume.device;
         if let Some(obstacle) = refuses_writing(&self.volume.superblock) {
-            log(Level::Error, device, format_args!("cannot remount for writing: {obstacle}"));
+            log(
+                Level::Error,
+                device,
+                format_args!("cannot remount for writing: {obstacle}"),
+            );
             return Err(Error::ReadOnly);
         }
         if device.is_read_only() || self.volume.journal.is_none() {
@@ -130,7 +146,13 @@ impl Filesystem {
             return Err(Error::ReadOnly);
         }
         if self.orphans.next().is_some() {
-            log(Level::Error, device, format_args!("cannot remount for writing: orphans are left, unmount and mount again"));
+            log(
+                Level::Error,
+                device,
+                format_args!(
+                    "cannot remount for writing: orphans are left, unmount and mount again"
+                ),
+            );
             return Err(Error::Invalid);
         }
         let marked = self.go_writable();
@@ -143,7 +165,11 @@ impl Filesystem {
         if self.is_read_only() {
             return Ok(());
         }
-        let frozen = self.volume.journal().and_then(|journal| journal.flush()).and_then(|()| self.mark_clean());
+        let frozen = self
+            .volume
+            .journal()
+            .and_then(|journal| journal.flush())
+            .and_then(|()| self.mark_clean());
         self.report("freeze", NO_INODE, frozen)
     }
 
@@ -162,7 +188,8 @@ impl Filesystem {
             return;
         }
         let recorded = self.volume.start(1).and_then(|mut handle| {
-            self.volume.edit_superblock(&mut handle, |raw| raw.set_last_mounted(path))
+            self.volume
+                .edit_superblock(&mut handle, |raw| raw.set_last_mounted(path))
         });
         // Nothing depends on it; damage was reported.
         let _ = self.report("record_mount_path", NO_INODE, recorded);

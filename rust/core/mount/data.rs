@@ -58,7 +58,15 @@ impl Filesystem {
         mtime: Option<Timestamp>,
         ctime: Option<Timestamp>,
     ) -> Result {
-        self.set_attributes(inode, &AttributeChanges { atime, mtime, ctime, ..AttributeChanges::default() })
+        self.set_attributes(
+            inode,
+            &AttributeChanges {
+                atime,
+                mtime,
+                ctime,
+                ..AttributeChanges::default()
+            },
+        )
     }
 
     /// Makes a file shorter or longer. When shorter, its page cache was cut before.
@@ -67,7 +75,11 @@ impl Filesystem {
         if inode.kind() != InodeKind::Regular {
             return Err(Error::Invalid);
         }
-        self.report("truncate", inode.ino(), inode.truncate(&self.volume, &self.orphans, size))
+        self.report(
+            "truncate",
+            inode.ino(),
+            inode.truncate(&self.volume, &self.orphans, size),
+        )
     }
 
     /// Removes what a failed write has left behind `size`, which is not below the size on disk.
@@ -76,9 +88,12 @@ impl Filesystem {
         if size < inode.disk_size() {
             return Err(Error::Invalid);
         }
-        let trimmed = self.volume.start(inode.truncate_credits()).and_then(|mut handle| {
-            inode.remove_from(&self.volume, &self.orphans, &mut handle, size)
-        });
+        let trimmed = self
+            .volume
+            .start(inode.truncate_credits())
+            .and_then(|mut handle| {
+                inode.remove_from(&self.volume, &self.orphans, &mut handle, size)
+            });
         self.report("trim_past_end", inode.ino(), trimmed)
     }
 
@@ -90,7 +105,11 @@ impl Filesystem {
         if inode.fields().links != 0 || self.is_read_only() {
             return Ok(());
         }
-        self.report("evict", inode.ino(), inode.delete(&self.volume, &self.orphans))
+        self.report(
+            "evict",
+            inode.ino(),
+            inode.delete(&self.volume, &self.orphans),
+        )
     }
 
     /// Nobody has the file open for writing any more: space kept for its growth is given back.
@@ -103,9 +122,16 @@ impl Filesystem {
     /// Makes an inode durable, or (`datasync`) what its data needs. The data was written before.
     pub fn fsync(&self, inode: &Inode, datasync: bool) -> Result {
         if self.is_read_only() {
-            return if self.has_failed() { Err(Error::ReadOnly) } else { Ok(()) };
+            return if self.has_failed() {
+                Err(Error::ReadOnly)
+            } else {
+                Ok(())
+            };
         }
-        let synced = self.volume.journal().and_then(|journal| journal.commit(inode.tid(datasync)));
+        let synced = self
+            .volume
+            .journal()
+            .and_then(|journal| journal.commit(inode.tid(datasync)));
         let flushed = self.report("fsync", inode.ino(), synced)?;
         if !flushed && self.effective().barrier {
             let device = self.volume.device.flush().map_err(Error::from);
@@ -117,7 +143,10 @@ impl Filesystem {
     /// Whether [`Self::fsync`] would have to wait for a transaction.
     pub fn needs_commit(&self, inode: &Inode, datasync: bool) -> bool {
         let committed = |tid: crate::format::units::Tid| {
-            self.volume.journal.as_ref().is_none_or(|journal| !journal.committed().is_before(tid))
+            self.volume
+                .journal
+                .as_ref()
+                .is_none_or(|journal| !journal.committed().is_before(tid))
         };
         !committed(inode.tid(datasync))
     }
@@ -134,7 +163,9 @@ impl Filesystem {
 
     /// What is known of up to `len` blocks from `at` on.
     pub fn map(&self, inode: &Inode, at: FileBlock, len: u32) -> Result<Mapping> {
-        let found = inode.map().and_then(|map| map.lookup(&self.volume, at, len));
+        let found = inode
+            .map()
+            .and_then(|map| map.lookup(&self.volume, at, len));
         self.report("map", inode.ino(), found)
     }
 
@@ -142,15 +173,25 @@ impl Filesystem {
     /// Returns whether this call made it so.
     ///
     /// [`Error::NoSpace`] comes here, never later. `privileged` may take the reserved blocks.
-    pub fn write_begin(&self, inode: &Inode, at: FileBlock, len: u32, privileged: bool) -> Result<(Mapping, bool)> {
+    pub fn write_begin(
+        &self,
+        inode: &Inode,
+        at: FileBlock,
+        len: u32,
+        privileged: bool,
+    ) -> Result<(Mapping, bool)> {
         self.writable()?;
-        let reserved = inode.map().and_then(|map| map.reserve_delayed(&self.volume, at, len, privileged));
+        let reserved = inode
+            .map()
+            .and_then(|map| map.reserve_delayed(&self.volume, at, len, privileged));
         self.report("write_begin", inode.ino(), reserved)
     }
 
     /// Gives delayed blocks back that nobody will write.
     pub fn release_delayed(&self, inode: &Inode, at: FileBlock, len: u32) -> Result {
-        let released = inode.map().and_then(|map| map.release_delayed(&self.volume, BlockRange::new(at, len)));
+        let released = inode
+            .map()
+            .and_then(|map| map.release_delayed(&self.volume, BlockRange::new(at, len)));
         self.report("release_delayed", inode.ino(), released)
     }
 
@@ -158,17 +199,26 @@ impl Filesystem {
     /// in memory only. `size` is the size of the file in memory, in bytes.
     pub fn begin_writeback(&self, inode: &Inode, at: FileBlock, size: u64) -> Result<Mapping> {
         self.writable()?;
-        let found = inode.map().and_then(|map| map.begin_writeback(&self.volume, at, self.blocks_of(size)));
+        let found = inode
+            .map()
+            .and_then(|map| map.begin_writeback(&self.volume, at, self.blocks_of(size)));
         self.report("begin_writeback", inode.ino(), found)
     }
 
     /// Prepares a direct write of up to `len` blocks from `at` on: holes get a place on the disk, in
     /// memory only.
-    pub fn begin_direct(&self, inode: &Inode, at: FileBlock, len: u32, size: u64, privileged: bool) -> Result<Mapping> {
+    pub fn begin_direct(
+        &self,
+        inode: &Inode,
+        at: FileBlock,
+        len: u32,
+        size: u64,
+        privileged: bool,
+    ) -> Result<Mapping> {
         self.writable()?;
-        let found = inode
-            .map()
-            .and_then(|map| map.allocate_direct(&self.volume, at, len, self.blocks_of(size), privileged));
+        let found = inode.map().and_then(|map| {
+            map.allocate_direct(&self.volume, at, len, self.blocks_of(size), privileged)
+        });
         self.report("begin_direct", inode.ino(), found)
     }
 
@@ -178,7 +228,12 @@ impl Filesystem {
 
     /// The data of these ordered extents is on the disk: they become part of the file, and the size
     /// on disk grows to `disk_size`, if it is given and larger.
-    pub fn finish_writes(&self, inode: &Inode, ordered: &[Ordered], disk_size: Option<u64>) -> Result {
+    pub fn finish_writes(
+        &self,
+        inode: &Inode,
+        ordered: &[Ordered],
+        disk_size: Option<u64>,
+    ) -> Result {
         if self.is_read_only() {
             self.fail_writes(inode, ordered);
             return Err(Error::ReadOnly);
@@ -206,7 +261,9 @@ impl Filesystem {
         }
         let map = inode.map()?;
         let mut handle = loop {
-            let credits = map.credits_for_finish(&self.volume, batch).saturating_add(RECORD_CREDITS);
+            let credits = map
+                .credits_for_finish(&self.volume, batch)
+                .saturating_add(RECORD_CREDITS);
             let mut handle = self.volume.start(credits)?;
             match map.finish(&self.volume, &mut handle, batch) {
                 Ok(()) => break handle,

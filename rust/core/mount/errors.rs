@@ -25,7 +25,10 @@ const fn code(error: &Error) -> u8 {
 
 /// Whether an error means that the file system is damaged, or that its device is.
 const fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Corrupt(..) | Error::Io(_) | Error::CreditsExhausted)
+    matches!(
+        error,
+        Error::Corrupt(..) | Error::Io(_) | Error::CreditsExhausted
+    )
 }
 
 /// Where an error happened, as far as it says.
@@ -33,14 +36,22 @@ const fn place(error: &Error) -> Place {
     match error {
         Error::Corrupt(place, _) => *place,
         Error::Io(block) => Place::block(*block),
-        _ => Place { ino: Ino(0), block: DiskBlock(0) },
+        _ => Place {
+            ino: Ino(0),
+            block: DiskBlock(0),
+        },
     }
 }
 
 impl Filesystem {
     /// Passes a result through; damage is logged, recorded, and answered by the policy. No handle is
     /// open any more.
-    pub(super) fn report<T>(&self, function: &'static str, ino: Ino, result: Result<T>) -> Result<T> {
+    pub(super) fn report<T>(
+        &self,
+        function: &'static str,
+        ino: Ino,
+        result: Result<T>,
+    ) -> Result<T> {
         if let Some(error) = self.volume.allocator.take_fault() {
             self.damaged(function, ino, &error);
         }
@@ -50,7 +61,12 @@ impl Filesystem {
         if self.failed.load(Ordering::Acquire) {
             return Err(error);
         }
-        if let Some(why) = self.volume.journal.as_ref().and_then(|journal| journal.aborted()) {
+        if let Some(why) = self
+            .volume
+            .journal
+            .as_ref()
+            .and_then(|journal| journal.aborted())
+        {
             self.abort_noticed(&why);
             return Err(Error::ReadOnly);
         }
@@ -70,7 +86,11 @@ impl Filesystem {
             Error::Corrupt(_, fault) => Error::Corrupt(at, fault),
             other => other,
         };
-        log(Level::Error, &self.volume.device, format_args!("{function}: {shown}"));
+        log(
+            Level::Error,
+            &self.volume.device,
+            format_args!("{function}: {shown}"),
+        );
         let (seconds, _) = clock::now();
         let note = ErrorNote {
             seconds: u64::try_from(seconds).unwrap_or(0),
@@ -97,10 +117,15 @@ impl Filesystem {
         }
         self.mark_error_state();
         let written = self.volume.start(1).and_then(|mut handle| {
-            self.volume.edit_superblock(&mut handle, |raw| raw.note_error(note))
+            self.volume
+                .edit_superblock(&mut handle, |raw| raw.note_error(note))
         });
         if let Err(error) = written {
-            log(Level::Error, &self.volume.device, format_args!("the error could not be recorded: {error}"));
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("the error could not be recorded: {error}"),
+            );
         }
     }
 
@@ -109,14 +134,22 @@ impl Filesystem {
         if self.failed.swap(true, Ordering::AcqRel) || self.read_only.load(Ordering::Acquire) {
             return;
         }
-        log(Level::Error, &self.volume.device, format_args!("remounting filesystem read-only"));
+        log(
+            Level::Error,
+            &self.volume.device,
+            format_args!("remounting filesystem read-only"),
+        );
         self.mark_error_state();
         if let Some(journal) = &self.volume.journal {
             journal.abort(*error);
         }
         let written = self.write_superblock(|raw| raw.note_error(note));
         if let Err(error) = written {
-            log(Level::Error, &self.volume.device, format_args!("the error could not be recorded: {error}"));
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("the error could not be recorded: {error}"),
+            );
         }
     }
 
@@ -144,7 +177,11 @@ impl Filesystem {
             line: 0,
             code: code(error),
         };
-        log(Level::Error, &self.volume.device, format_args!("journal: detected aborted journal: {error}"));
+        log(
+            Level::Error,
+            &self.volume.device,
+            format_args!("journal: detected aborted journal: {error}"),
+        );
         self.stop(error, &note);
     }
 }

@@ -30,7 +30,9 @@ pub const RO_COMPAT: RoCompat = RoCompat::SPARSE_SUPER
 const NEEDED: Incompat = Incompat::FILETYPE;
 
 /// Compatible features that say nothing about reading, but that a writer would have to keep up.
-const COMPAT_WRITE: Compat = Compat::SPARSE_SUPER2.with(Compat::FAST_COMMIT).with(Compat::IMAGIC_INODES);
+const COMPAT_WRITE: Compat = Compat::SPARSE_SUPER2
+    .with(Compat::FAST_COMMIT)
+    .with(Compat::IMAGIC_INODES);
 
 /// Why a disk is not taken, or not for writing; it prints as the message's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,10 @@ impl fmt::Display for Obstacle {
             Self::RoCompat(set) => write!(f, "unsupported read-only compatible features: {set}"),
             Self::Compat(set) => write!(f, "features that are supported for reading only: {set}"),
             Self::NoJournal => f.write_str("there is no journal, which writing needs"),
-            Self::JournalDevice(dev) => write!(f, "the journal is on another device ({dev:#x}), which is not supported"),
+            Self::JournalDevice(dev) => write!(
+                f,
+                "the journal is on another device ({dev:#x}), which is not supported"
+            ),
             Self::Revision => f.write_str("the revision of the format is newer than any known"),
         }
     }

@@ -20,17 +20,32 @@ pub(super) fn map(device: &Device, opened: &Opened, ino: Ino) -> Result<Vec<LogE
     let fields = read_inode(device, opened, ino)?;
     let kind = fields.kind().map_err(corrupt)?;
     if kind != InodeKind::Regular || fields.links == 0 {
-        return Err(corrupt(Fault::Inode(InodeFault::Mode, u64::from(fields.mode), 0)));
+        return Err(corrupt(Fault::Inode(
+            InodeFault::Mode,
+            u64::from(fields.mode),
+            0,
+        )));
     }
     if !fields.flags.has(InodeFlags::EXTENTS) {
         return Err(Error::Unsupported);
     }
     let geometry = &opened.superblock.geometry;
-    let mut walk = Walk { device, opened, ino, fields: &fields, extents: Vec::new(), next: 0 };
+    let mut walk = Walk {
+        device,
+        opened,
+        ino,
+        fields: &fields,
+        extents: Vec::new(),
+        next: 0,
+    };
     walk.node(&fields.i_block, &Expect::ROOT)?;
     let len = u32::try_from(fields.size >> geometry.block_bits()).unwrap_or(0);
     if walk.next < len || len == 0 {
-        return Err(corrupt(Fault::Journal(JournalFault::Length, u64::from(walk.next), u64::from(len))));
+        return Err(corrupt(Fault::Journal(
+            JournalFault::Length,
+            u64::from(walk.next),
+            u64::from(len),
+        )));
     }
     let mut extents = walk.extents;
     // What lies behind the size is not the journal's.
@@ -43,7 +58,9 @@ pub(super) fn map(device: &Device, opened: &Opened, ino: Ino) -> Result<Vec<LogE
 }
 
 fn read(device: &Device, block: DiskBlock) -> Result<Block> {
-    device.read_block(block.get()).map_err(|error| Error::at_block(error, block))
+    device
+        .read_block(block.get())
+        .map_err(|error| Error::at_block(error, block))
 }
 
 /// Reads the record of an inode straight from the device, with all checks.
@@ -57,12 +74,20 @@ fn read_inode(device: &Device, opened: &Opened, ino: Ino) -> Result<InodeFields>
     let end = offset.saturating_add(usize::from(geometry.desc_size()));
     let raw = data.get(offset..end).unwrap_or(&[]);
     let bad_group = |fault| Error::Corrupt(Place::block(block), fault);
-    opened.checksums.verify_group_desc(place.group, raw).map_err(bad_group)?;
+    opened
+        .checksums
+        .verify_group_desc(place.group, raw)
+        .map_err(bad_group)?;
     let group = GroupDesc::parse(raw).map_err(bad_group)?;
     group.check(place.group, geometry).map_err(bad_group)?;
-    let table = group.inode_table.checked_add(u64::from(place.table_block)).unwrap_or(DiskBlock(u64::MAX));
+    let table = group
+        .inode_table
+        .checked_add(u64::from(place.table_block))
+        .unwrap_or(DiskBlock(u64::MAX));
     let data = read(device, table)?;
-    let end = place.offset.saturating_add(usize::from(geometry.inode_size()));
+    let end = place
+        .offset
+        .saturating_add(usize::from(geometry.inode_size()));
     let raw = data.get(place.offset..end).unwrap_or(&[]);
     opened.checksums.verify_inode(ino, raw).map_err(corrupt)?;
     InodeFields::decode(raw, geometry).map_err(corrupt)
@@ -85,7 +110,8 @@ impl Walk<'_> {
         let ino = self.ino;
         let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
         let geometry = &self.opened.superblock.geometry;
-        extent::check(bytes, expect, |block, len| geometry.has_blocks(block, len)).map_err(corrupt)?;
+        extent::check(bytes, expect, |block, len| geometry.has_blocks(block, len))
+            .map_err(corrupt)?;
         let node = Node::new(bytes).map_err(corrupt)?;
         if node.is_leaf() {
             return self.leaf(&node);
@@ -94,9 +120,23 @@ impl Walk<'_> {
             let entry = node.index(at).map_err(corrupt)?;
             let expect = node.expect_child(at).map_err(corrupt)?;
             let block = read(self.device, entry.child)?;
-            let seed = self.opened.checksums.inode_seed(ino, self.fields.generation);
-            let bad_node = |fault| Error::Corrupt(Place { ino, block: entry.child }, fault);
-            self.opened.checksums.verify_extent_block(seed, &block).map_err(bad_node)?;
+            let seed = self
+                .opened
+                .checksums
+                .inode_seed(ino, self.fields.generation);
+            let bad_node = |fault| {
+                Error::Corrupt(
+                    Place {
+                        ino,
+                        block: entry.child,
+                    },
+                    fault,
+                )
+            };
+            self.opened
+                .checksums
+                .verify_extent_block(seed, &block)
+                .map_err(bad_node)?;
             self.node(&block, &expect)?;
         }
         Ok(())
@@ -105,11 +145,24 @@ impl Walk<'_> {
     fn leaf(&mut self, node: &Node<'_>) -> Result {
         for extent in node.extents() {
             if extent.lblk.get() != self.next || extent.unwritten {
-                let fault = Fault::Journal(JournalFault::Length, u64::from(self.next), u64::from(extent.lblk.get()));
+                let fault = Fault::Journal(
+                    JournalFault::Length,
+                    u64::from(self.next),
+                    u64::from(extent.lblk.get()),
+                );
                 return Err(Error::Corrupt(Place::inode(self.ino), fault));
             }
-            let run = Run { start: extent.pblk, len: u32::from(extent.len) };
-            self.extents.push(LogExtent { first: LogBlock(self.next), run }, GFP)?;
+            let run = Run {
+                start: extent.pblk,
+                len: u32::from(extent.len),
+            };
+            self.extents.push(
+                LogExtent {
+                    first: LogBlock(self.next),
+                    run,
+                },
+                GFP,
+            )?;
             self.next = self.next.saturating_add(run.len);
         }
         Ok(())

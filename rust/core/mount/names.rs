@@ -7,7 +7,8 @@ use crate::core::alloc::INODE_CREDITS;
 use crate::core::dir::{Directory, FileBlocks, Found, Width};
 use crate::core::error::{Error, Result};
 use crate::core::inode::{
-    add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory, now, Touch, ORPHAN_CREDITS,
+    add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory, now,
+    Touch, ORPHAN_CREDITS,
 };
 use crate::core::journal::Handle;
 use crate::core::platform::{Arc, GFP};
@@ -40,7 +41,10 @@ pub(super) fn insert_credits(dir: &Inode) -> Result<u32> {
 
 /// Credits of giving a new inode its first block: not more than one of its directory's would take.
 fn first_block_credits(dir: &Inode) -> Result<u32> {
-    Ok(dir.directory_map()?.credits_for_allocate().saturating_add(1))
+    Ok(dir
+        .directory_map()?
+        .credits_for_allocate()
+        .saturating_add(1))
 }
 
 impl Filesystem {
@@ -49,7 +53,13 @@ impl Filesystem {
         let map = inode.directory_map()?;
         let fields = inode.fields();
         let blocks = FileBlocks::new(&self.volume, map, inode.ino(), inode.seed());
-        Directory::new(blocks, self.rules, inode.ino(), fields.size, fields.flags.has(InodeFlags::INDEX))
+        Directory::new(
+            blocks,
+            self.rules,
+            inode.ino(),
+            fields.size,
+            fields.flags.has(InodeFlags::INDEX),
+        )
     }
 
     /// Writes a directory's inode after its names changed: size, index flag and times, and what
@@ -118,8 +128,12 @@ impl Filesystem {
 
     /// The inode that a name stands for.
     pub fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
-        let found = self.directory(dir).and_then(|directory| directory.lookup(name));
-        Ok(self.report("lookup", dir.ino(), found)?.map(|found| found.ino))
+        let found = self
+            .directory(dir)
+            .and_then(|directory| directory.lookup(name));
+        Ok(self
+            .report("lookup", dir.ino(), found)?
+            .map(|found| found.ino))
     }
 
     /// The directory's parent: what ".." in it stands for.
@@ -139,7 +153,14 @@ impl Filesystem {
     ) -> Result<u64> {
         let listed = self.directory(dir).and_then(|directory| {
             directory.read(position, width, |entry, next| {
-                each(DirEntry { ino: entry.ino, name: entry.name, kind: entry.file_type.kind() }, next)
+                each(
+                    DirEntry {
+                        ino: entry.ino,
+                        name: entry.name,
+                        kind: entry.file_type.kind(),
+                    },
+                    next,
+                )
             })
         });
         self.report("read_directory", dir.ino(), listed)
@@ -162,8 +183,16 @@ impl Filesystem {
     }
 
     /// Makes a symbolic link.
-    pub fn symlink(&self, dir: &Inode, name: &[u8], target: &[u8], new: &NewInode) -> Result<Arc<Inode>> {
-        let longest = usize::try_from(self.block_size()).unwrap_or(0).saturating_sub(1);
+    pub fn symlink(
+        &self,
+        dir: &Inode,
+        name: &[u8],
+        target: &[u8],
+        new: &NewInode,
+    ) -> Result<Arc<Inode>> {
+        let longest = usize::try_from(self.block_size())
+            .unwrap_or(0)
+            .saturating_sub(1);
         match InodeKind::of_mode(new.mode) {
             Some(InodeKind::Symlink) if target.is_empty() => Err(Error::NotFound),
             Some(InodeKind::Symlink) if target.len() > longest => Err(Error::NameTooLong),
@@ -204,7 +233,13 @@ impl Filesystem {
         }
     }
 
-    fn try_make(&self, dir: &Inode, name: Option<&[u8]>, new: &NewInode, target: Option<&[u8]>) -> Result<Inode> {
+    fn try_make(
+        &self,
+        dir: &Inode,
+        name: Option<&[u8]>,
+        new: &NewInode,
+        target: Option<&[u8]>,
+    ) -> Result<Inode> {
         if let Some(name) = name {
             let parent = dir.fields();
             if parent.links == 0 {
@@ -217,7 +252,9 @@ impl Filesystem {
                 return Err(Error::Exists);
             }
         }
-        let credits = CREATE_CREDITS.saturating_add(first_block_credits(dir)?).saturating_add(insert_credits(dir)?);
+        let credits = CREATE_CREDITS
+            .saturating_add(first_block_credits(dir)?)
+            .saturating_add(insert_credits(dir)?);
         let mut handle = self.volume.start(credits)?;
         let inode = Inode::create(&self.volume, &mut handle, dir, new, target)?;
         let Err(error) = self.furnish(&mut handle, dir, name, &inode, target) else {
@@ -252,7 +289,9 @@ impl Filesystem {
         };
         let is_directory = inode.kind() == InodeKind::Directory;
         match target {
-            Some(target) if inode.map().is_ok() => inode.store_target(&self.volume, handle, target)?,
+            Some(target) if inode.map().is_ok() => {
+                inode.store_target(&self.volume, handle, target)?
+            }
             _ if is_directory => {
                 let mut names = self.directory(inode)?;
                 let made = names.create_first_block(handle, dir.ino());
@@ -290,10 +329,13 @@ impl Filesystem {
         if self.directory(dir)?.lookup(name)?.is_some() {
             return Err(Error::Exists);
         }
-        let mut handle = self.volume.start(insert_credits(dir)?.saturating_add(1 + ORPHAN_CREDITS))?;
+        let mut handle = self
+            .volume
+            .start(insert_credits(dir)?.saturating_add(1 + ORPHAN_CREDITS))?;
         self.add_name(&mut handle, dir, name, inode, |_| {})?;
         // A file made without a name is an orphan until now.
-        self.orphans.remove(&self.volume, &mut handle, inode.ino())?;
+        self.orphans
+            .remove(&self.volume, &mut handle, inode.ino())?;
         inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
             fields.ctime = now();
             add_link(fields)

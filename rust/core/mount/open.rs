@@ -27,7 +27,10 @@ use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 /// Block sizes above this are not done.
 const MAX_BLOCK_SIZE: u32 = 4096;
 /// Where a fault of the superblock is: no block number, as the block size may be in doubt.
-const SUPERBLOCK_PLACE: Place = Place { ino: Ino(0), block: DiskBlock(0) };
+const SUPERBLOCK_PLACE: Place = Place {
+    ino: Ino(0),
+    block: DiskBlock(0),
+};
 
 /// The superblock of a device, read and believed.
 #[derive(Debug)]
@@ -44,7 +47,10 @@ struct Recovered {
 }
 
 fn functions() -> Functions {
-    Functions { crc32c: crc::crc32c, crc16: crc::crc16 }
+    Functions {
+        crc32c: crc::crc32c,
+        crc16: crc::crc16,
+    }
 }
 
 fn say(device: &Device, level: Level, message: core::fmt::Arguments<'_>) {
@@ -57,10 +63,19 @@ impl Opened {
         let mut bytes = [0; LEN];
         device.read_bytes(OFFSET, &mut bytes)?;
         let functions = functions();
-        let blocks = |block_size: u32| device.size_bytes().checked_div(u64::from(block_size)).unwrap_or(0);
+        let blocks = |block_size: u32| {
+            device
+                .size_bytes()
+                .checked_div(u64::from(block_size))
+                .unwrap_or(0)
+        };
         let parsed = Superblock::parse(&bytes, &functions, Some(&blocks)).and_then(|superblock| {
             let checksums = Superblock::checksums(&bytes, functions)?;
-            Ok(Self { superblock, checksums, bytes })
+            Ok(Self {
+                superblock,
+                checksums,
+                bytes,
+            })
         });
         parsed.map_err(|fault| {
             say(device, Level::Error, format_args!("{fault}"));
@@ -76,26 +91,46 @@ impl Opened {
         let superblock = &self.superblock;
         let block_size = superblock.geometry.block_size();
         if block_size > MAX_BLOCK_SIZE {
-            say(device, Level::Error, format_args!("blocks of {block_size} bytes are not supported"));
+            say(
+                device,
+                Level::Error,
+                format_args!("blocks of {block_size} bytes are not supported"),
+            );
             return Err(Error::Invalid);
         }
         if let Some(obstacle) = refuses_reading(superblock) {
-            say(device, Level::Error, format_args!("cannot mount: {obstacle}"));
+            say(
+                device,
+                Level::Error,
+                format_args!("cannot mount: {obstacle}"),
+            );
             return Err(Error::Invalid);
         }
         if options.no_recovery && !options.read_only {
-            say(device, Level::Error, format_args!("noload is only possible with ro"));
+            say(
+                device,
+                Level::Error,
+                format_args!("noload is only possible with ro"),
+            );
             return Err(Error::Invalid);
         }
         if options.read_only {
             return Ok(());
         }
         if let Some(obstacle) = refuses_writing(superblock) {
-            say(device, Level::Error, format_args!("cannot mount for writing: {obstacle}"));
+            say(
+                device,
+                Level::Error,
+                format_args!("cannot mount for writing: {obstacle}"),
+            );
             return Err(Error::ReadOnly);
         }
         if device.is_read_only() {
-            say(device, Level::Error, format_args!("the device is read-only"));
+            say(
+                device,
+                Level::Error,
+                format_args!("the device is read-only"),
+            );
             return Err(Error::ReadOnly);
         }
         Ok(())
@@ -107,10 +142,17 @@ impl Opened {
 
     /// Maps and reads the journal, replays it if need be, and reads the superblock again then.
     fn recover(&mut self, device: &Device, options: &MountOptions) -> Result<Recovered> {
-        let nothing = Recovered { start: None, zone: Vec::new() };
+        let nothing = Recovered {
+            start: None,
+            zone: Vec::new(),
+        };
         let JournalPlace::Inode(ino) = self.superblock.journal else {
             if self.needs_recovery() && !options.no_recovery {
-                say(device, Level::Error, format_args!("the journal that must be replayed is not in the file system"));
+                say(
+                    device,
+                    Level::Error,
+                    format_args!("the journal that must be replayed is not in the file system"),
+                );
                 return Err(Error::Unsupported);
             }
             return Ok(nothing);
@@ -127,7 +169,13 @@ impl Opened {
         let mut start = Start::read(device, extents, wide, self.checksums.enabled())?;
         if device.is_read_only() {
             if start.dirty && self.needs_recovery() {
-                say(device, Level::Error, format_args!("the journal must be replayed but the device is read-only (try noload)"));
+                say(
+                    device,
+                    Level::Error,
+                    format_args!(
+                        "the journal must be replayed but the device is read-only (try noload)"
+                    ),
+                );
                 return Err(Error::ReadOnly);
             }
             return Ok(Recovered { start: None, zone });
@@ -140,13 +188,20 @@ impl Opened {
             self.replay(device, &mut start)?;
         }
         if start.errno != 0 {
-            say(device, Level::Warning, format_args!("an earlier mount left error {} in the journal", start.errno));
+            say(
+                device,
+                Level::Warning,
+                format_args!("an earlier mount left error {} in the journal", start.errno),
+            );
             let marked = |raw: &mut RawSuperblock| raw.set_state(raw.state.get() | state::ERROR);
             superblock::write_raw(device, &self.superblock.geometry, &self.checksums, marked)?;
             self.superblock.state |= state::ERROR;
             start.errno = 0;
         }
-        Ok(Recovered { start: Some(start), zone })
+        Ok(Recovered {
+            start: Some(start),
+            zone,
+        })
     }
 
     /// Replays the log. The error fields of the superblock survive it.
@@ -156,13 +211,17 @@ impl Opened {
         say(
             device,
             Level::Info,
-            format_args!("recovery complete: {} transactions, {} blocks", done.transactions, done.blocks),
+            format_args!(
+                "recovery complete: {} transactions, {} blocks",
+                done.transactions, done.blocks
+            ),
         );
         *self = Self::read(device)?;
         let corrupt = |fault| Error::Corrupt(SUPERBLOCK_PLACE, fault);
         let old = RawSuperblock::view(&before).map_err(corrupt)?;
         let new = RawSuperblock::view(&self.bytes).map_err(corrupt)?;
-        let lost = old.error_count.get() != new.error_count.get() || old.state.get() & state::ERROR & !new.state.get() != 0;
+        let lost = old.error_count.get() != new.error_count.get()
+            || old.state.get() & state::ERROR & !new.state.get() != 0;
         if lost && old.error_count.get() != 0 {
             superblock::write_raw(device, &self.superblock.geometry, &self.checksums, |raw| {
                 raw.keep_errors_of(old);
@@ -177,9 +236,17 @@ impl Opened {
 /// What a person should know before relying on a disk with these `s_state` bits.
 fn advise(device: &Device, bits: u16) {
     if bits & state::VALID == 0 {
-        say(device, Level::Warning, format_args!("warning: mounting unchecked fs, running e2fsck is recommended"));
+        say(
+            device,
+            Level::Warning,
+            format_args!("warning: mounting unchecked fs, running e2fsck is recommended"),
+        );
     } else if bits & state::ERROR != 0 {
-        say(device, Level::Warning, format_args!("warning: mounting fs with errors, running e2fsck is recommended"));
+        say(
+            device,
+            Level::Warning,
+            format_args!("warning: mounting fs with errors, running e2fsck is recommended"),
+        );
     }
 }
 
@@ -226,11 +293,18 @@ impl Filesystem {
         options: &MountOptions,
         sectors_at_mount: u64,
     ) -> Result<Self> {
-        let Opened { mut superblock, checksums, .. } = opened;
+        let Opened {
+            mut superblock,
+            checksums,
+            ..
+        } = opened;
         let effective = Effective::new(options, &superblock);
         let signedness = superblock.hash_signedness.unwrap_or(Signedness::Signed);
         superblock.hash_signedness = Some(signedness);
-        let cache = Arc::new(Cache::new(Sealer::new(checksums, superblock.geometry.clone()))?, GFP)?;
+        let cache = Arc::new(
+            Cache::new(Sealer::new(checksums, superblock.geometry.clone()))?,
+            GFP,
+        )?;
         let mut allocator = Allocator::open(device, &cache, &superblock)?;
         for run in &recovered.zone {
             allocator.add_system_zone(*run)?;
@@ -243,13 +317,24 @@ impl Filesystem {
                     barrier: effective.barrier,
                     verify: options.verify,
                 };
-                Some(Journal::open(device.clone(), cache.clone(), start, settings)?)
+                Some(Journal::open(
+                    device.clone(),
+                    cache.clone(),
+                    start,
+                    settings,
+                )?)
             }
             _ => None,
         };
         let rules = Rules::new(&superblock, checksums.enabled());
         let state_bits = AtomicU16::new(superblock.state);
-        let volume = Volume { journal, allocator, cache, superblock, device: device.clone() };
+        let volume = Volume {
+            journal,
+            allocator,
+            cache,
+            superblock,
+            device: device.clone(),
+        };
         let orphans = Orphans::open(&volume)?;
         Ok(Self {
             volume,
@@ -267,7 +352,11 @@ impl Filesystem {
     fn prepare(&self, options: &MountOptions) -> Result {
         let root = Inode::load(&self.volume, special::ROOT, Purpose::Name)?;
         if root.kind() != InodeKind::Directory {
-            let fault = Fault::Inode(crate::format::fault::InodeFault::Mode, u64::from(root.attributes().mode), 0);
+            let fault = Fault::Inode(
+                crate::format::fault::InodeFault::Mode,
+                u64::from(root.attributes().mode),
+                0,
+            );
             return Err(Error::Corrupt(root.here(), fault));
         }
         let finish = self.orphans.next().is_some() && self.volume.journal.is_some();
@@ -278,7 +367,11 @@ impl Filesystem {
             self.finish_orphans(options.read_only)?;
         }
         let dirty = self.volume.superblock.incompat.has(Incompat::RECOVER)
-            || self.volume.superblock.ro_compat.has(RoCompat::ORPHAN_PRESENT);
+            || self
+                .volume
+                .superblock
+                .ro_compat
+                .has(RoCompat::ORPHAN_PRESENT);
         if options.read_only && (finish || dirty) && self.volume.journal.is_some() {
             self.volume.journal()?.flush()?;
             self.mark_clean()?;
@@ -292,7 +385,11 @@ impl Filesystem {
         let device = &self.volume.device;
         advise(device, self.state_bits.load(Ordering::Acquire));
         let (seconds, _) = clock::now();
-        let signedness = self.volume.superblock.hash_signedness.unwrap_or(Signedness::Signed);
+        let signedness = self
+            .volume
+            .superblock
+            .hash_signedness
+            .unwrap_or(Signedness::Signed);
         let orphan_file = self.orphans.has_file();
         self.write_superblock(|raw| {
             raw.note_mount(u64::try_from(seconds).unwrap_or(0));
@@ -307,7 +404,11 @@ impl Filesystem {
     fn finish_orphans(&self, read_only: bool) -> Result {
         let device = &self.volume.device;
         if self.state_bits.load(Ordering::Acquire) & state::ERROR != 0 {
-            say(device, Level::Warning, format_args!("errors on the file system: orphans are left to e2fsck"));
+            say(
+                device,
+                Level::Warning,
+                format_args!("errors on the file system: orphans are left to e2fsck"),
+            );
             return Ok(());
         }
         if read_only {
@@ -320,16 +421,28 @@ impl Filesystem {
                 Ok(true) => deleted = deleted.saturating_add(1),
                 Ok(false) => truncated = truncated.saturating_add(1),
                 Err(error) => {
-                    say(device, Level::Warning, format_args!("orphan inode {ino} cannot be finished: {error}"));
+                    say(
+                        device,
+                        Level::Warning,
+                        format_args!("orphan inode {ino} cannot be finished: {error}"),
+                    );
                     self.orphans.skip(ino);
                 }
             }
         }
         if deleted > 0 {
-            say(device, Level::Info, format_args!("{deleted} orphan inodes deleted"));
+            say(
+                device,
+                Level::Info,
+                format_args!("{deleted} orphan inodes deleted"),
+            );
         }
         if truncated > 0 {
-            say(device, Level::Info, format_args!("{truncated} truncates cleaned up"));
+            say(
+                device,
+                Level::Info,
+                format_args!("{truncated} truncates cleaned up"),
+            );
         }
         Ok(())
     }

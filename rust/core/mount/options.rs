@@ -44,7 +44,10 @@ impl Effective {
     ///
     /// A superblock without a policy means remount-ro, as for C ext4.
     pub fn new(options: &MountOptions, superblock: &Superblock) -> Self {
-        let errors = options.errors.or(superblock.errors).unwrap_or(ErrorPolicy::RemountReadOnly);
+        let errors = options
+            .errors
+            .or(superblock.errors)
+            .unwrap_or(ErrorPolicy::RemountReadOnly);
         let seconds = match options.commit_interval {
             None | Some(0) => DEFAULT_COMMIT_SECONDS,
             Some(seconds) => seconds.min(MAX_COMMIT_SECONDS),

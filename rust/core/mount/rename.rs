@@ -6,7 +6,9 @@ use super::names::{insert_credits, ENTRY_CREDITS};
 use super::{Filesystem, Inode, InodeKind};
 use crate::core::dir::Found;
 use crate::core::error::{Error, Result};
-use crate::core::inode::{add_directory_link, drop_directory_link, has_room_for_directory, now, Touch, ORPHAN_CREDITS};
+use crate::core::inode::{
+    add_directory_link, drop_directory_link, has_room_for_directory, now, Touch, ORPHAN_CREDITS,
+};
 use crate::core::journal::Handle;
 use crate::format::dirent::FileType;
 
@@ -59,56 +61,83 @@ impl Filesystem {
                 match (is_directory, target.kind() == InodeKind::Directory) {
                     (true, false) => return Err(Error::NotDirectory),
                     (false, true) => return Err(Error::IsDirectory),
-                    (true, true) if !self.directory(target)?.is_empty()? => return Err(Error::NotEmpty),
+                    (true, true) if !self.directory(target)?.is_empty()? => {
+                        return Err(Error::NotEmpty)
+                    }
                     _ => {}
                 }
             }
             (None, Some(_)) => return Err(Error::Exists),
             _ => return Err(Error::NotFound),
         }
-        if rename.moves_directory() && self.directory(rename.inode)?.parent()? != rename.old_dir.ino() {
+        if rename.moves_directory()
+            && self.directory(rename.inode)?.parent()? != rename.old_dir.ino()
+        {
             return Err(Error::NotFound);
         }
         Ok(present)
     }
 
     fn try_rename(&self, rename: &Rename<'_>) -> Result {
-        if rename.target.is_some_and(|target| target.ino() == rename.inode.ino()) {
+        if rename
+            .target
+            .is_some_and(|target| target.ino() == rename.inode.ino())
+        {
             // Two names of one file: nothing is to be done.
             return Ok(());
         }
         let present = self.check_rename(rename)?;
-        let mut handle = self.volume.start(insert_credits(rename.new_dir)?.saturating_add(CREDITS))?;
+        let mut handle = self
+            .volume
+            .start(insert_credits(rename.new_dir)?.saturating_add(CREDITS))?;
         let moves = rename.moves_directory();
         match &present {
             Some(found) => self.replace_name(&mut handle, rename, found)?,
-            None => self.add_name(&mut handle, rename.new_dir, rename.new_name, rename.inode, |parent| {
-                if moves {
-                    add_directory_link(parent);
-                }
-            })?,
+            None => self.add_name(
+                &mut handle,
+                rename.new_dir,
+                rename.new_name,
+                rename.inode,
+                |parent| {
+                    if moves {
+                        add_directory_link(parent);
+                    }
+                },
+            )?,
         }
         // The entry may have moved when the new one was added: it is looked up again.
         let found = self.find(rename.old_dir, rename.old_name, rename.inode)?;
         let loses = rename.inode.kind() == InodeKind::Directory && (moves || present.is_some());
-        self.remove_name(&mut handle, rename.old_dir, rename.old_name, &found, |parent| {
-            if loses {
-                drop_directory_link(parent);
-            }
-        })?;
+        self.remove_name(
+            &mut handle,
+            rename.old_dir,
+            rename.old_name,
+            &found,
+            |parent| {
+                if loses {
+                    drop_directory_link(parent);
+                }
+            },
+        )?;
         if moves {
             let mut directory = self.directory(rename.inode)?;
             directory.set_parent(&mut handle, rename.new_dir.ino())?;
             // Its names are the same as before.
             let mtime = rename.inode.fields().mtime;
-            self.store_directory(&mut handle, rename.inode, &directory, |fields| fields.mtime = mtime)?;
+            self.store_directory(&mut handle, rename.inode, &directory, |fields| {
+                fields.mtime = mtime
+            })?;
         }
-        rename.inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
-            fields.ctime = now();
-            Ok(())
-        })?;
+        rename
+            .inode
+            .change(&self.volume, &mut handle, Touch::Data, |fields| {
+                fields.ctime = now();
+                Ok(())
+            })?;
         match rename.target {
-            Some(target) if target.kind() == InodeKind::Directory => self.drop_directory(&mut handle, target),
+            Some(target) if target.kind() == InodeKind::Directory => {
+                self.drop_directory(&mut handle, target)
+            }
             Some(target) => self.drop_name_of(&mut handle, target),
             None => Ok(()),
         }
@@ -119,7 +148,13 @@ impl Filesystem {
     fn replace_name(&self, handle: &mut Handle<'_>, rename: &Rename<'_>, found: &Found) -> Result {
         let mut directory = self.directory(rename.new_dir)?;
         let file_type = FileType::of(rename.inode.kind());
-        directory.replace(handle, rename.new_name, found, rename.inode.ino(), file_type)?;
+        directory.replace(
+            handle,
+            rename.new_name,
+            found,
+            rename.inode.ino(),
+            file_type,
+        )?;
         self.store_directory(handle, rename.new_dir, &directory, |_| {})
     }
 }

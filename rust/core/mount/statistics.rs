@@ -35,7 +35,9 @@ impl Filesystem {
         let free = counts.free_blocks.saturating_sub(counts.reserved_blocks);
         Statistics {
             block_size: geometry.block_size(),
-            blocks: geometry.block_count().saturating_sub(counts.overhead_blocks),
+            blocks: geometry
+                .block_count()
+                .saturating_sub(counts.overhead_blocks),
             free,
             available: counts.available_blocks.min(free),
             inodes: u64::from(geometry.inode_count()),

@@ -15,9 +15,15 @@ use crate::format::superblock::{RawSuperblock, LEN};
 use core::sync::atomic::Ordering;
 
 /// Edits the superblock in the bytes of its block.
-fn edit_block(geometry: &Geometry, bytes: &mut [u8], edit: impl FnOnce(&mut RawSuperblock)) -> Result {
+fn edit_block(
+    geometry: &Geometry,
+    bytes: &mut [u8],
+    edit: impl FnOnce(&mut RawSuperblock),
+) -> Result {
     let at = geometry.superblock_block();
-    let record = bytes.get_mut(geometry.superblock_offset()..).unwrap_or(&mut []);
+    let record = bytes
+        .get_mut(geometry.superblock_offset()..)
+        .unwrap_or(&mut []);
     edit(RawSuperblock::view_mut(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?);
     Ok(())
 }
@@ -36,9 +42,15 @@ pub(super) fn write_raw(
     let bytes = block.get_mut().ok_or(Error::NoMemory)?;
     edit_block(geometry, bytes, edit)?;
     let start = geometry.superblock_offset();
-    let record = bytes.get_mut(start..start.saturating_add(LEN)).unwrap_or(&mut []);
-    checksums.seal_superblock(record).map_err(|fault| Error::Corrupt(Place::block(at), fault))?;
-    device.write_blocks(&[(at.get(), block)], WriteClass::Journal).map_err(failed)?;
+    let record = bytes
+        .get_mut(start..start.saturating_add(LEN))
+        .unwrap_or(&mut []);
+    checksums
+        .seal_superblock(record)
+        .map_err(|fault| Error::Corrupt(Place::block(at), fault))?;
+    device
+        .write_blocks(&[(at.get(), block)], WriteClass::Journal)
+        .map_err(failed)?;
     device.flush().map_err(failed)
 }
 
@@ -87,8 +99,15 @@ impl Filesystem {
 
     /// KiB written over the file system's life.
     fn kbytes_written(&self) -> u64 {
-        let sectors = self.volume.device.sectors_written().saturating_sub(self.sectors_at_mount);
-        self.volume.superblock.kbytes_written.saturating_add(sectors / 2)
+        let sectors = self
+            .volume
+            .device
+            .sectors_written()
+            .saturating_sub(self.sectors_at_mount);
+        self.volume
+            .superblock
+            .kbytes_written
+            .saturating_add(sectors / 2)
     }
 
     /// Says on the disk that there is something to recover from here on.

@@ -5,7 +5,8 @@
 
 use crate::core::error::{Error, Result};
 use crate::core::mount::{
-    AttributeChanges, Completion, Filesystem, Inode, InodeKind, MountOptions, NewInode, Ordered, Rename, State, Width,
+    AttributeChanges, Completion, Filesystem, Inode, InodeKind, MountOptions, NewInode, Ordered,
+    Rename, State, Width,
 };
 use crate::format::units::{FileBlock, Ino};
 use crate::host::alloc::Arc;
@@ -55,7 +56,11 @@ impl HostFs {
     /// Mounts what is on `backend`.
     pub fn mount(backend: impl Backend + 'static, options: &MountOptions) -> Result<Self> {
         let device = Device::new(backend, false, "test");
-        Ok(Self { fs: Filesystem::mount(device, options)?, nodes: BTreeMap::new(), open: BTreeMap::new() })
+        Ok(Self {
+            fs: Filesystem::mount(device, options)?,
+            nodes: BTreeMap::new(),
+            open: BTreeMap::new(),
+        })
     }
 
     /// Writes everything back and unmounts.
@@ -90,7 +95,11 @@ impl HostFs {
     }
 
     fn adopt(&mut self, inode: Arc<Inode>) {
-        let node = Node { size: inode.disk_size(), inode: inode.clone(), dirty: BTreeMap::new() };
+        let node = Node {
+            size: inode.disk_size(),
+            inode: inode.clone(),
+            dirty: BTreeMap::new(),
+        };
         self.nodes.insert(inode.ino().get(), node);
     }
 
@@ -107,7 +116,8 @@ impl HostFs {
         }
         if let Some(node) = self.nodes.remove(&ino) {
             if node.inode.map().is_ok() {
-                self.fs.release_delayed(&node.inode, FileBlock(0), u32::MAX)?;
+                self.fs
+                    .release_delayed(&node.inode, FileBlock(0), u32::MAX)?;
             }
             self.fs.evict(&node.inode)?;
         }
@@ -127,7 +137,10 @@ impl HostFs {
     pub fn resolve(&mut self, path: &str) -> Result<Arc<Inode>> {
         let mut inode = self.get(Ino(2))?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            let ino = self.fs.lookup(&inode, name.as_bytes())?.ok_or(Error::NotFound)?;
+            let ino = self
+                .fs
+                .lookup(&inode, name.as_bytes())?
+                .ok_or(Error::NotFound)?;
             inode = self.get(ino)?;
         }
         Ok(inode)
@@ -142,7 +155,14 @@ impl HostFs {
     /// Makes an empty file.
     pub fn create(&mut self, path: &str, mode: u16) -> Result<Ino> {
         let (dir, name) = self.parent(path)?;
-        let inode = self.fs.create(&dir, name, &NewInode { mode: 0o100_000 | mode, ..NewInode::default() })?;
+        let inode = self.fs.create(
+            &dir,
+            name,
+            &NewInode {
+                mode: 0o100_000 | mode,
+                ..NewInode::default()
+            },
+        )?;
         self.adopt(inode.clone());
         Ok(inode.ino())
     }
@@ -150,7 +170,15 @@ impl HostFs {
     /// Makes a device, a pipe or a socket.
     pub fn mknod(&mut self, path: &str, mode: u16, rdev: (u32, u32)) -> Result {
         let (dir, name) = self.parent(path)?;
-        let inode = self.fs.create(&dir, name, &NewInode { mode, rdev, ..NewInode::default() })?;
+        let inode = self.fs.create(
+            &dir,
+            name,
+            &NewInode {
+                mode,
+                rdev,
+                ..NewInode::default()
+            },
+        )?;
         self.adopt(inode);
         Ok(())
     }
@@ -158,7 +186,14 @@ impl HostFs {
     /// Makes a directory.
     pub fn mkdir(&mut self, path: &str, mode: u16) -> Result {
         let (dir, name) = self.parent(path)?;
-        let inode = self.fs.mkdir(&dir, name, &NewInode { mode: 0o040_000 | mode, ..NewInode::default() })?;
+        let inode = self.fs.mkdir(
+            &dir,
+            name,
+            &NewInode {
+                mode: 0o040_000 | mode,
+                ..NewInode::default()
+            },
+        )?;
         self.adopt(inode);
         Ok(())
     }
@@ -166,7 +201,10 @@ impl HostFs {
     /// Makes a symbolic link.
     pub fn symlink(&mut self, path: &str, target: &[u8]) -> Result {
         let (dir, name) = self.parent(path)?;
-        let new = NewInode { mode: 0o120_777, ..NewInode::default() };
+        let new = NewInode {
+            mode: 0o120_777,
+            ..NewInode::default()
+        };
         let inode = self.fs.symlink(&dir, name, target, &new)?;
         self.adopt(inode);
         Ok(())
@@ -205,7 +243,11 @@ impl HostFs {
     /// Renames; what has the new name is replaced.
     pub fn rename(&mut self, old: &str, new: &str) -> Result {
         let inode = self.resolve(old)?;
-        if self.nodes.get(&inode.ino().get()).is_some_and(|node| !node.dirty.is_empty()) {
+        if self
+            .nodes
+            .get(&inode.ino().get())
+            .is_some_and(|node| !node.dirty.is_empty())
+        {
             // Replacing means that the new contents are on the disk.
             self.flush(inode.ino())?;
         }
@@ -257,7 +299,9 @@ impl HostFs {
         match self.fs.map(&node.inode, FileBlock(block), 1)?.state {
             State::Written(at) => Ok(self.fs.device().read_block(at.get())?.to_vec()),
             // Delayed without a page: the write that is under way gets there later.
-            State::Hole | State::Delayed | State::Unwritten(_) => Ok(vec![0; self.block_size() as usize]),
+            State::Hole | State::Delayed | State::Unwritten(_) => {
+                Ok(vec![0; self.block_size() as usize])
+            }
             state => panic!("a clean block is {state:?}"),
         }
     }
@@ -348,7 +392,9 @@ impl HostFs {
             };
             let mut contents = Block::zeroed(page.len())?;
             contents.get_mut().unwrap().copy_from_slice(page);
-            self.fs.device().write_blocks(&[(at.get(), contents)], WriteClass::Background)?;
+            self.fs
+                .device()
+                .write_blocks(&[(at.get(), contents)], WriteClass::Background)?;
             end = ((u64::from(block) + 1) * block_size).min(size);
             let Some(kind) = kind else {
                 continue;
@@ -361,10 +407,16 @@ impl HostFs {
                 {
                     last.len += 1;
                 }
-                _ => ordered.push(Ordered { start: FileBlock(block), len: 1, block: at, kind }),
+                _ => ordered.push(Ordered {
+                    start: FileBlock(block),
+                    len: 1,
+                    block: at,
+                    kind,
+                }),
             }
         }
-        self.fs.finish_writes(&inode, &ordered, (end > 0).then_some(end))
+        self.fs
+            .finish_writes(&inode, &ordered, (end > 0).then_some(end))
     }
 
     /// Writes everything to the device.
@@ -410,16 +462,18 @@ impl HostFs {
         let (mut names, mut position) = (Vec::new(), 0);
         loop {
             let mut taken = 0;
-            let next = self.fs.read_directory(&dir, position, Width::Wide, |entry, _| {
-                if taken == step {
-                    return false;
-                }
-                taken += 1;
-                if entry.name != b"." && entry.name != b".." {
-                    names.push((String::from_utf8_lossy(entry.name).into_owned(), entry.ino));
-                }
-                true
-            })?;
+            let next = self
+                .fs
+                .read_directory(&dir, position, Width::Wide, |entry, _| {
+                    if taken == step {
+                        return false;
+                    }
+                    taken += 1;
+                    if entry.name != b"." && entry.name != b".." {
+                        names.push((String::from_utf8_lossy(entry.name).into_owned(), entry.ino));
+                    }
+                    true
+                })?;
             if taken == 0 {
                 return Ok(names);
             }
@@ -440,10 +494,18 @@ impl HostFs {
         let contents = match inode.kind() {
             InodeKind::Regular => self.read(path)?,
             InodeKind::Symlink => self.fs.read_link(&inode)?.to_vec(),
-            InodeKind::CharDevice | InodeKind::BlockDevice => format!("{:?}", about.rdev).into_bytes(),
+            InodeKind::CharDevice | InodeKind::BlockDevice => {
+                format!("{:?}", about.rdev).into_bytes()
+            }
             _ => Vec::new(),
         };
-        let entry = Entry { mode: about.mode, uid: about.uid, gid: about.gid, links: about.links, contents };
+        let entry = Entry {
+            mode: about.mode,
+            uid: about.uid,
+            gid: about.gid,
+            links: about.links,
+            contents,
+        };
         tree.insert(path.into(), entry);
         if inode.kind() == InodeKind::Directory {
             for (name, _) in self.names(path, 7)? {

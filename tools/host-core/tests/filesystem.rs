@@ -9,15 +9,30 @@ use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::{assert_clean, debugfs, mkfs};
 
 const MIB: u64 = 1 << 20;
-const READ_ONLY: MountOptions =
-    MountOptions { read_only: true, no_recovery: false, errors: None, commit_interval: None, barrier: None, verify: false };
+const READ_ONLY: MountOptions = MountOptions {
+    read_only: true,
+    no_recovery: false,
+    errors: None,
+    commit_interval: None,
+    barrier: None,
+    verify: false,
+};
 
 /// The disks every test runs on: block sizes, and the defaults of newer e2fsprogs.
 const DISKS: &[(u64, &[&str])] = &[
     (64 * MIB, &["-b", "4096"]),
-    (32 * MIB, &["-b", "2048", "-O", "orphan_file,metadata_csum_seed"]),
-    (16 * MIB, &["-b", "1024", "-O", "orphan_file,metadata_csum_seed"]),
-    (16 * MIB, &["-b", "1024", "-O", "^metadata_csum", "-I", "128"]),
+    (
+        32 * MIB,
+        &["-b", "2048", "-O", "orphan_file,metadata_csum_seed"],
+    ),
+    (
+        16 * MIB,
+        &["-b", "1024", "-O", "orphan_file,metadata_csum_seed"],
+    ),
+    (
+        16 * MIB,
+        &["-b", "1024", "-O", "^metadata_csum", "-I", "128"],
+    ),
 ];
 
 /// Runs `work` on each kind of disk; what is there after it must be clean and the same after
@@ -43,7 +58,14 @@ fn tree_of(image: Vec<u8>) -> Tree {
 }
 
 fn pattern(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|n| (n as u8).wrapping_mul(31).wrapping_add(seed).wrapping_add((n >> 8) as u8)).collect()
+    (0..len)
+        .map(|n| {
+            (n as u8)
+                .wrapping_mul(31)
+                .wrapping_add(seed)
+                .wrapping_add((n >> 8) as u8)
+        })
+        .collect()
 }
 
 #[test]
@@ -65,7 +87,12 @@ fn files() {
         assert_eq!(fs.read("/big").unwrap(), big);
         assert_eq!(fs.read("/a").unwrap(), b"hello world\n");
         fs.write("/big", 100_000, b"changed").unwrap();
-        let changes = AttributeChanges { mode: Some(0o4711), uid: Some(70_000), gid: Some(5), ..Default::default() };
+        let changes = AttributeChanges {
+            mode: Some(0o4711),
+            uid: Some(70_000),
+            gid: Some(5),
+            ..Default::default()
+        };
         fs.set_attributes("/big", &changes).unwrap();
         fs.create("/sparse", 0o644).unwrap();
         fs.write("/sparse", 1_000_000, b"end").unwrap();
@@ -108,12 +135,17 @@ fn many_names() {
     on_each_disk(|fs| {
         fs.mkdir("/many", 0o755).unwrap();
         for n in 0..1500 {
-            fs.create(&format!("/many/a-file-with-a-rather-long-name-{n:05}"), 0o644).unwrap();
+            fs.create(
+                &format!("/many/a-file-with-a-rather-long-name-{n:05}"),
+                0o644,
+            )
+            .unwrap();
         }
         let names = fs.names("/many", 64).unwrap();
         assert_eq!(names.len(), 1500);
         for n in (0..1500).filter(|n| n % 3 != 0) {
-            fs.unlink(&format!("/many/a-file-with-a-rather-long-name-{n:05}")).unwrap();
+            fs.unlink(&format!("/many/a-file-with-a-rather-long-name-{n:05}"))
+                .unwrap();
         }
         assert_eq!(fs.names("/many", 10).unwrap().len(), 500);
     });
@@ -189,10 +221,16 @@ fn superblock_is_kept() {
     fs.create("/a", 0o644).unwrap();
     fs.sync().unwrap();
     let during = debugfs(&device.contents(), "stats -h");
-    assert!(during.contains("needs_recovery") && during.contains("orphan_present"), "{during}");
+    assert!(
+        during.contains("needs_recovery") && during.contains("orphan_present"),
+        "{during}"
+    );
     fs.unmount().unwrap();
     let after = debugfs(&device.contents(), "stats -h");
-    assert!(!after.contains("needs_recovery") && !after.contains("orphan_present"), "{after}");
+    assert!(
+        !after.contains("needs_recovery") && !after.contains("orphan_present"),
+        "{after}"
+    );
     assert!(after.contains("/somewhere"), "{after}");
     assert!(after.contains("Mount count:              1"), "{after}");
     assert!(after.contains("Filesystem state:         clean"), "{after}");
@@ -201,7 +239,9 @@ fn superblock_is_kept() {
 #[test]
 fn refused_disks() {
     let mount = |args: &[&str], options: &MountOptions| {
-        HostFs::mount(Recording::new(mkfs(16 * MIB, args)), options).map(HostFs::unmount).map(Result::unwrap)
+        HostFs::mount(Recording::new(mkfs(16 * MIB, args)), options)
+            .map(HostFs::unmount)
+            .map(Result::unwrap)
     };
     let rw = MountOptions::default();
     assert_eq!(mount(&["-O", "inline_data"], &rw), Err(Error::Invalid));
