@@ -16,6 +16,7 @@ pub mod fs;
 pub mod iomap;
 pub mod log;
 pub mod map;
+pub mod mm;
 pub mod nofs;
 pub mod random;
 #[cfg(REXT4_SELFTEST)]

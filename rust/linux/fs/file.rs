@@ -250,6 +250,8 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         setlease: slot!(O::HAS_READ_ITER, bindings::generic_setlease),
         fop_flags: if O::BLOCK_BASED {
             bindings::FOP_BUFFER_RASYNC
+                | bindings::FOP_DIO_PARALLEL_WRITE
+                | bindings::FOP_DONTCACHE
         } else {
             0
         },
