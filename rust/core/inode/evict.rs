@@ -18,11 +18,11 @@ const FREE_CREDITS: u32 = ORPHAN_CREDITS + 6;
 const XATTR_REFERENCES: usize = 4;
 
 impl Inode {
-    /// Credits to begin a truncation with: the orphan entry, the record, the superblock (for
-    /// `large_file`), and what one step of [`FileMap::remove`] needs.
+    /// Credits to begin a truncation with: what freeing the inode takes (or the orphan entry and the
+    /// record), the superblock (for `large_file`), and what one step of [`FileMap::remove`] needs.
     pub fn truncate_credits(&self) -> u32 {
         let step = self.map.as_ref().map_or(0, FileMap::credits_for_remove);
-        ORPHAN_CREDITS.saturating_add(2).saturating_add(step)
+        FREE_CREDITS.saturating_add(2).saturating_add(step)
     }
 
     /// Sets the size on disk and frees the blocks behind it.
@@ -59,22 +59,26 @@ impl Inode {
         let block_bits = volume.superblock.geometry.block_bits();
         let blocks = size.div_ceil(1 << block_bits);
         if let Ok(start) = u32::try_from(blocks) {
-            self.remove_blocks(volume, handle, FileBlock(start), |handle| {
-                orphans.add(volume, handle, self.ino)
-            })?;
+            self.remove_blocks(
+                volume,
+                handle,
+                FileBlock(start),
+                ORPHAN_CREDITS + 1,
+                |handle| orphans.add(volume, handle, self.ino),
+            )?;
         }
-        handle.ensure(ORPHAN_CREDITS + 1)?;
         orphans.remove(volume, handle, self.ino)?;
         self.store(volume, handle)
     }
 
     /// Frees the blocks from `start` on. `before_restart` runs before the handle goes on in another
-    /// transaction; the record is stored then too.
+    /// transaction; the record is stored then too. `spare` credits are left for that, and in the end.
     fn remove_blocks(
         &self,
         volume: &Volume,
         handle: &mut Handle<'_>,
         start: FileBlock,
+        spare: u32,
         mut before_restart: impl FnMut(&mut Handle<'_>) -> Result,
     ) -> Result {
         let Some(map) = &self.map else {
@@ -82,7 +86,7 @@ impl Inode {
         };
         let range = BlockRange::from(start);
         map.release_delayed(volume, range)?;
-        map.remove(volume, handle, range, |_, handle| {
+        map.remove(volume, handle, range, spare, |_, handle| {
             before_restart(handle)?;
             self.store(volume, handle)
         })
@@ -93,10 +97,9 @@ impl Inode {
     /// It is an orphan already, so that a crash on the way, or an error, leaves it to a later mount.
     pub fn delete(&self, volume: &Volume, orphans: &Orphans) -> Result {
         let mut handle = volume.start(self.truncate_credits())?;
-        self.remove_blocks(volume, &mut handle, FileBlock(0), |handle| {
+        self.remove_blocks(volume, &mut handle, FileBlock(0), FREE_CREDITS, |handle| {
             orphans.add(volume, handle, self.ino)
         })?;
-        handle.ensure(FREE_CREDITS)?;
         self.release_xattr_block(volume, &mut handle)?;
         orphans.remove(volume, &mut handle, self.ino)?;
         let (seconds, _) = crate::core::platform::clock::now();

@@ -130,7 +130,7 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
         let range = BlockRange::new(FileBlock(at), len);
         if random.below(5) == 0 {
             world.map.release_delayed(&world.volume, range).unwrap();
-            let credits = world.map.credits_for_remove();
+            let credits = 1 + world.map.credits_for_remove();
             let mut handle = world.volume.start(credits).unwrap();
             let save = |map: &FileMap, handle: &mut Handle<'_>| {
                 let _held = record.lock().unwrap();
@@ -139,7 +139,7 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
             };
             world
                 .map
-                .remove(&world.volume, &mut handle, range, save)
+                .remove(&world.volume, &mut handle, range, 1, save)
                 .unwrap();
             save(&world.map, &mut handle).unwrap();
             continue;
@@ -279,12 +279,12 @@ fn change_hostile(world: &World, random: &mut Random) -> Result<(), Error> {
             }
         }
     }
-    let mut handle = world.volume.start(world.map.credits_for_remove())?;
+    let mut handle = world.volume.start(1 + world.map.credits_for_remove())?;
     let range = BlockRange::from(FileBlock(random.below(6000)));
     world.map.release_delayed(&world.volume, range)?;
     world
         .map
-        .remove(&world.volume, &mut handle, range, |_, _| Ok(()))
+        .remove(&world.volume, &mut handle, range, 1, |_, _| Ok(()))
 }
 
 /// Roots that cannot be are refused; one that points at metadata or past the end gives nothing.

@@ -153,10 +153,9 @@ impl FileMap {
             MAX_WRITTEN
         };
         let wanted = found.len.min(u32::from(longest));
-        let mut paid =
-            volume
-                .allocator
-                .reserve(handle.journal(), u64::from(wanted), true)?;
+        let mut paid = volume
+            .allocator
+            .reserve(handle.journal(), u64::from(wanted), true)?;
         let goal = self.goal(volume, &inner, at)?;
         let request = Request {
             ino: self.owner.ino,

@@ -176,13 +176,16 @@ impl World {
 
     pub(super) fn remove(&self, range: BlockRange) {
         self.map.release_delayed(&self.volume, range).unwrap();
-        let mut handle = self.volume.start(self.map.credits_for_remove()).unwrap();
+        let mut handle = self
+            .volume
+            .start(1 + self.map.credits_for_remove())
+            .unwrap();
         let save = |map: &FileMap, handle: &mut Handle<'_>| {
             self.save(map, handle);
             Ok(())
         };
         self.map
-            .remove(&self.volume, &mut handle, range, save)
+            .remove(&self.volume, &mut handle, range, 1, save)
             .unwrap();
         self.save(&self.map, &mut handle);
     }

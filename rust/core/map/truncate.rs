@@ -21,34 +21,36 @@ use crate::format::units::DiskBlock;
 const METADATA_STEP: u32 = 512;
 
 impl FileMap {
-    /// The credits to start a handle with for [`Self::remove`], the inode's record included.
+    /// The credits to start a handle with for [`Self::remove`], besides those it leaves the caller.
     pub fn credits_for_remove(&self) -> u32 {
         let depth = self.status.lock().root.depth;
         // An extent in up to two groups; one that spans more asks for more.
-        1 + 4 + change_credits(depth) + remove_credits(depth)
+        4 + change_credits(depth) + remove_credits(depth)
     }
 
     /// Takes the blocks of `range` away and frees them. What is pending there has to be released
     /// first ([`Self::release_delayed`]), and nobody may be adding any.
     ///
     /// When the work does not fit one transaction, `save` is called, which writes the inode (its root
-    /// and block count) under the handle, one credit of which it may spend; then the handle restarts. The
-    /// caller writes the inode once more in the end.
+    /// and block count) under the handle; then the handle restarts. The caller writes the inode once
+    /// more in the end. Of the handle's credits `spare` are left for it, at every `save` and in the end:
+    /// between freeing blocks and writing the inode no handle may restart.
     pub fn remove(
         &self,
         volume: &Volume,
         handle: &mut Handle<'_>,
         range: BlockRange,
+        spare: u32,
         mut save: impl FnMut(&Self, &mut Handle<'_>) -> Result,
     ) -> Result {
         loop {
             let needed = {
                 let mut inner = self.inner.lock();
                 let Some(extent) = inner.tree.last_in(volume, range)? else {
-                    return self.finish_remove(volume, handle, &mut inner);
+                    return self.finish_remove(volume, handle, &mut inner, spare);
                 };
                 let part = self.step(&extent, range)?;
-                let needed = self.step_credits(volume, &inner, &part)?;
+                let needed = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
                 if handle.credits() >= needed {
                     self.remove_part(volume, handle, &mut inner, &part)?;
                     continue;
@@ -73,14 +75,14 @@ impl FileMap {
         extent.slice(part.start, part.len()).ok_or(Error::Invalid)
     }
 
-    /// Credits for taking a part of an extent away, one of them for the inode.
+    /// Credits for taking a part of an extent away.
     fn step_credits(&self, volume: &Volume, inner: &Inner, part: &Extent) -> Result<u32> {
         let depth = inner.tree.header()?.depth;
         let run = Run {
             start: part.pblk,
             len: u32::from(part.len),
         };
-        Ok(1 + volume.allocator.credits(run) + change_credits(depth) + remove_credits(depth))
+        Ok(volume.allocator.credits(run) + change_credits(depth) + remove_credits(depth))
     }
 
     fn remove_part(
@@ -119,10 +121,16 @@ impl FileMap {
     }
 
     /// The range is empty: a tree that became small goes back into the inode.
-    fn finish_remove(&self, volume: &Volume, handle: &mut Handle<'_>, inner: &mut Inner) -> Result {
-        // Two credits for each node and one for the inode; if they are not there, the tree stays as it is.
+    fn finish_remove(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        inner: &mut Inner,
+        spare: u32,
+    ) -> Result {
+        // Two credits for each node; if they are not there, the tree stays as it is.
         let depth = u32::from(inner.tree.header()?.depth);
-        if handle.credits() < 1 + 2 * depth {
+        if handle.credits() < spare.saturating_add(2 * depth) {
             return Ok(());
         }
         self.with_nodes(volume, handle, inner, |inner, cx| inner.tree.shrink(cx))

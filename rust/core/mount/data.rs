@@ -269,7 +269,11 @@ impl Filesystem {
                 Ok(()) => break handle,
                 // The tree has grown meanwhile: it takes more credits now.
                 Err(Error::Again) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What was done before it failed is in the tree, so it belongs in the record.
+                    inode.store(&self.volume, &mut handle)?;
+                    return Err(error);
+                }
             }
         };
         if let Some(size) = grows {
