@@ -54,6 +54,8 @@ pub(super) fn for_writeback(state: State, address: fn(DiskBlock, u8) -> u64, bit
 fn for_direct(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
     match state {
         State::InFlight(block) => Extent::Unwritten(address(block, bits)),
+        // Promised, but not written when the page cache was: iomap takes a delayed block for a bug.
+        State::Delayed => Extent::Hole,
         other => for_readers(other, address, bits),
     }
 }

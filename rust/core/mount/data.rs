@@ -102,6 +102,12 @@ impl Filesystem {
     /// On a file system that cannot be changed (any more) it stays an orphan.
     pub fn evict(&self, inode: &Inode) -> Result {
         self.release_window(inode);
+        if let Ok(map) = inode.map() {
+            // What could not be written in the end has no claim to space any more.
+            let everything = BlockRange::from(FileBlock(0));
+            let released = map.release_delayed(&self.volume, everything);
+            self.report("evict", inode.ino(), released)?;
+        }
         if inode.fields().links != 0 || self.is_read_only() {
             return Ok(());
         }
