@@ -15,9 +15,6 @@ macro_rules! events {
             /// Records the event.
             pub fn emit($(_: $type),*) {}
         }
-
-        $(#[$doc])*
-        pub fn $name($(_: $type),*) {}
     )* };
 }
 crate::trace_table::for_each_event!(events);

@@ -43,14 +43,6 @@ macro_rules! events {
                 unsafe { bindings::[<rust_do_trace_rext4_ $name>]($($arg),*) }
             }
         }
-
-        $(#[$doc])*
-        #[inline(always)]
-        pub fn $name($($arg: $type),*) {
-            if $name::enabled() {
-                $name::emit($($arg),*);
-            }
-        }
     )* } };
 }
 crate::trace_table::for_each_event!(events);

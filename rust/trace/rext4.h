@@ -25,98 +25,126 @@
 
 /* A device was mounted. */
 TRACE_EVENT(rext4_mount,
-	TP_PROTO(u32 dev, u32 read_only),
-	TP_ARGS(dev, read_only),
+	TP_PROTO(u32 dev, u32 block_size, u32 read_only),
+	TP_ARGS(dev, block_size, read_only),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
+		__field(u32, block_size)
 		__field(u32, read_only)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
+		__entry->block_size = block_size;
 		__entry->read_only = read_only;
 	),
-	TP_printk("dev %d,%d read_only %u", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->read_only)
+	TP_printk("dev %d,%d block_size %u read_only %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->block_size, __entry->read_only)
+);
+
+/* A log was replayed at mount. */
+TRACE_EVENT(rext4_recover,
+	TP_PROTO(u32 dev, u32 transactions, u32 blocks),
+	TP_ARGS(dev, transactions, blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, transactions)
+		__field(u32, blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->transactions = transactions;
+		__entry->blocks = blocks;
+	),
+	TP_printk("dev %d,%d transactions %u blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->transactions, __entry->blocks)
 );
 
 /*
  * Journal handles.
  */
 
+/* A handle is wanted that may change so many blocks. */
+TRACE_EVENT(rext4_journal_start,
+	TP_PROTO(u32 dev, u32 blocks),
+	TP_ARGS(dev, blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->blocks = blocks;
+	),
+	TP_printk("dev %d,%d blocks %u", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->blocks)
+);
+
 DECLARE_EVENT_CLASS(rext4_handle_start_class,
-	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
-	TP_ARGS(dev, tid, type, requested_blocks),
+	TP_PROTO(u32 dev, u32 tid, u32 requested_blocks),
+	TP_ARGS(dev, tid, requested_blocks),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u32, tid)
-		__field(u32, type)
 		__field(u32, requested_blocks)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
 		__entry->tid = tid;
-		__entry->type = type;
 		__entry->requested_blocks = requested_blocks;
 	),
-	TP_printk("dev %d,%d tid %u type %u requested_blocks %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type, __entry->requested_blocks)
+	TP_printk("dev %d,%d tid %u requested_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->requested_blocks)
 );
 
 DEFINE_EVENT(rext4_handle_start_class, rext4_handle_start,
-	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
-	TP_ARGS(dev, tid, type, requested_blocks)
+	TP_PROTO(u32 dev, u32 tid, u32 requested_blocks),
+	TP_ARGS(dev, tid, requested_blocks)
 );
 
 DEFINE_EVENT(rext4_handle_start_class, rext4_handle_restart,
-	TP_PROTO(u32 dev, u32 tid, u32 type, u32 requested_blocks),
-	TP_ARGS(dev, tid, type, requested_blocks)
+	TP_PROTO(u32 dev, u32 tid, u32 requested_blocks),
+	TP_ARGS(dev, tid, requested_blocks)
 );
 
 TRACE_EVENT(rext4_handle_extend,
-	TP_PROTO(u32 dev, u32 tid, u32 type, u32 buffer_credits, u32 requested_blocks),
-	TP_ARGS(dev, tid, type, buffer_credits, requested_blocks),
+	TP_PROTO(u32 dev, u32 tid, u32 buffer_credits, u32 requested_blocks),
+	TP_ARGS(dev, tid, buffer_credits, requested_blocks),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u32, tid)
-		__field(u32, type)
 		__field(u32, buffer_credits)
 		__field(u32, requested_blocks)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
 		__entry->tid = tid;
-		__entry->type = type;
 		__entry->buffer_credits = buffer_credits;
 		__entry->requested_blocks = requested_blocks;
 	),
-	TP_printk("dev %d,%d tid %u type %u buffer_credits %u requested_blocks %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type,
+	TP_printk("dev %d,%d tid %u buffer_credits %u requested_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid,
 		  __entry->buffer_credits, __entry->requested_blocks)
 );
 
 TRACE_EVENT(rext4_handle_stats,
-	TP_PROTO(u32 dev, u32 tid, u32 type, u64 interval, u32 sync, u32 requested_blocks, u32 dirtied_blocks),
-	TP_ARGS(dev, tid, type, interval, sync, requested_blocks, dirtied_blocks),
+	TP_PROTO(u32 dev, u32 tid, u64 interval, u32 requested_blocks, u32 dirtied_blocks),
+	TP_ARGS(dev, tid, interval, requested_blocks, dirtied_blocks),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u32, tid)
-		__field(u32, type)
 		__field(u64, interval)
-		__field(u32, sync)
 		__field(u32, requested_blocks)
 		__field(u32, dirtied_blocks)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
 		__entry->tid = tid;
-		__entry->type = type;
 		__entry->interval = interval;
-		__entry->sync = sync;
 		__entry->requested_blocks = requested_blocks;
 		__entry->dirtied_blocks = dirtied_blocks;
 	),
-	TP_printk("dev %d,%d tid %u type %u interval %llu sync %u requested_blocks %u dirtied_blocks %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->type, __entry->interval,
-		  __entry->sync, __entry->requested_blocks, __entry->dirtied_blocks)
+	TP_printk("dev %d,%d tid %u interval %llu requested_blocks %u dirtied_blocks %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->tid, __entry->interval,
+		  __entry->requested_blocks, __entry->dirtied_blocks)
 );
 
 /*
@@ -275,17 +303,15 @@ TRACE_EVENT(rext4_update_log_tail,
 );
 
 TRACE_EVENT(rext4_write_superblock,
-	TP_PROTO(u32 dev, u32 write_flags),
-	TP_ARGS(dev, write_flags),
+	TP_PROTO(u32 dev),
+	TP_ARGS(dev),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
-		__field(u32, write_flags)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
-		__entry->write_flags = write_flags;
 	),
-	TP_printk("dev %d,%d write_flags %#x", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->write_flags)
+	TP_printk("dev %d,%d", MAJOR(__entry->dev), MINOR(__entry->dev))
 );
 
 /*
@@ -952,6 +978,585 @@ TRACE_EVENT(rext4_ordered_fail,
 	),
 	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+);
+
+/*
+ * Names and inodes.
+ */
+
+/* A name was looked up in directory `dir`; `ino` is 0 if it is not there. */
+TRACE_EVENT(rext4_lookup,
+	TP_PROTO(u32 dev, u64 dir, u64 ino),
+	TP_ARGS(dev, dir, ino),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, dir)
+		__field(u64, ino)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->dir = dir;
+		__entry->ino = ino;
+	),
+	TP_printk("dev %d,%d dir %llu ino %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->dir, __entry->ino)
+);
+
+/* A name of an inode is about to go. */
+TRACE_EVENT(rext4_unlink_enter,
+	TP_PROTO(u32 dev, u64 parent, u64 ino, u64 size),
+	TP_ARGS(dev, parent, ino, size),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, parent)
+		__field(u64, ino)
+		__field(u64, size)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->parent = parent;
+		__entry->ino = ino;
+		__entry->size = size;
+	),
+	TP_printk("dev %d,%d parent %llu ino %llu size %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->parent, __entry->ino, __entry->size)
+);
+
+/* A name of an inode is gone, or not: `ret` is 0 or a negative errno. */
+TRACE_EVENT(rext4_unlink_exit,
+	TP_PROTO(u32 dev, u64 ino, s32 ret),
+	TP_ARGS(dev, ino, ret),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(s32, ret)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->ret = ret;
+	),
+	TP_printk("dev %d,%d ino %llu ret %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->ret)
+);
+
+DECLARE_EVENT_CLASS(rext4_load_inode_class,
+	TP_PROTO(u32 dev, u64 ino),
+	TP_ARGS(dev, ino),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+	),
+	TP_printk("dev %d,%d ino %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino)
+);
+
+/* An inode was read from its table. */
+DEFINE_EVENT(rext4_load_inode_class, rext4_load_inode,
+	TP_PROTO(u32 dev, u64 ino),
+	TP_ARGS(dev, ino)
+);
+
+/* An inode's record changes, in the open transaction. */
+DEFINE_EVENT(rext4_load_inode_class, rext4_mark_inode_dirty,
+	TP_PROTO(u32 dev, u64 ino),
+	TP_ARGS(dev, ino)
+);
+
+/* An inode number is free again. */
+TRACE_EVENT(rext4_free_inode,
+	TP_PROTO(u32 dev, u64 ino, u32 mode, u64 blocks),
+	TP_ARGS(dev, ino, mode, blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, mode)
+		__field(u64, blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->mode = mode;
+		__entry->blocks = blocks;
+	),
+	TP_printk("dev %d,%d ino %llu mode %u blocks %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->mode, __entry->blocks)
+);
+
+/* Nobody uses an inode any more. */
+TRACE_EVENT(rext4_evict_inode,
+	TP_PROTO(u32 dev, u64 ino, u32 nlink),
+	TP_ARGS(dev, ino, nlink),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, nlink)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->nlink = nlink;
+	),
+	TP_printk("dev %d,%d ino %llu nlink %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->nlink)
+);
+
+DECLARE_EVENT_CLASS(rext4_truncate_enter_class,
+	TP_PROTO(u32 dev, u64 ino, u64 blocks),
+	TP_ARGS(dev, ino, blocks),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, blocks)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->blocks = blocks;
+	),
+	TP_printk("dev %d,%d ino %llu blocks %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->blocks)
+);
+
+/* A file is about to be cut; `blocks` are those it has. */
+DEFINE_EVENT(rext4_truncate_enter_class, rext4_truncate_enter,
+	TP_PROTO(u32 dev, u64 ino, u64 blocks),
+	TP_ARGS(dev, ino, blocks)
+);
+
+/* A file was cut. */
+DEFINE_EVENT(rext4_truncate_enter_class, rext4_truncate_exit,
+	TP_PROTO(u32 dev, u64 ino, u64 blocks),
+	TP_ARGS(dev, ino, blocks)
+);
+
+/* An inode is noted to be finished by the next mount, should this one not get to it. */
+DEFINE_EVENT(rext4_load_inode_class, rext4_orphan_add,
+	TP_PROTO(u32 dev, u64 ino),
+	TP_ARGS(dev, ino)
+);
+
+/* That note is gone. */
+DEFINE_EVENT(rext4_load_inode_class, rext4_orphan_del,
+	TP_PROTO(u32 dev, u64 ino),
+	TP_ARGS(dev, ino)
+);
+
+/*
+ * Writing files.
+ */
+
+/* A write to the page cache maps its range. */
+TRACE_EVENT(rext4_da_write_begin,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u64 len),
+	TP_ARGS(dev, ino, pos, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u64, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len)
+);
+
+/* What of that range the page cache took. */
+TRACE_EVENT(rext4_da_write_end,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u64 len, u64 copied),
+	TP_ARGS(dev, ino, pos, len, copied),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u64, len)
+		__field(u64, copied)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+		__entry->copied = copied;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %llu copied %llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len,
+		  __entry->copied)
+);
+
+/* A direct write begins; `extend`: past the end of the file, `shared`: among others. */
+TRACE_EVENT(rext4_dio_write,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u64 len, u32 extend, u32 shared),
+	TP_ARGS(dev, ino, pos, len, extend, shared),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u64, len)
+		__field(u32, extend)
+		__field(u32, shared)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+		__entry->extend = extend;
+		__entry->shared = shared;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %llu extend %u shared %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len,
+		  __entry->extend, __entry->shared)
+);
+
+/* A pass of writing back begins. */
+TRACE_EVENT(rext4_writepages,
+	TP_PROTO(u32 dev, u64 ino, s64 nr_to_write, s64 pages_skipped, u64 range_start, u64 range_end,
+		 u64 writeback_index, u32 sync_mode, u32 for_kupdate, u32 range_cyclic),
+	TP_ARGS(dev, ino, nr_to_write, pages_skipped, range_start, range_end, writeback_index, sync_mode,
+		for_kupdate, range_cyclic),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(s64, nr_to_write)
+		__field(s64, pages_skipped)
+		__field(u64, range_start)
+		__field(u64, range_end)
+		__field(u64, writeback_index)
+		__field(u32, sync_mode)
+		__field(u32, for_kupdate)
+		__field(u32, range_cyclic)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->nr_to_write = nr_to_write;
+		__entry->pages_skipped = pages_skipped;
+		__entry->range_start = range_start;
+		__entry->range_end = range_end;
+		__entry->writeback_index = writeback_index;
+		__entry->sync_mode = sync_mode;
+		__entry->for_kupdate = for_kupdate;
+		__entry->range_cyclic = range_cyclic;
+	),
+	TP_printk("dev %d,%d ino %llu nr_to_write %lld pages_skipped %lld range_start %llu "
+		  "range_end %llu writeback_index %llu sync_mode %u for_kupdate %u range_cyclic %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->nr_to_write,
+		  __entry->pages_skipped, __entry->range_start, __entry->range_end, __entry->writeback_index,
+		  __entry->sync_mode, __entry->for_kupdate, __entry->range_cyclic)
+);
+
+/* A pass of writing back has ended. */
+TRACE_EVENT(rext4_writepages_result,
+	TP_PROTO(u32 dev, u64 ino, s32 ret, s64 pages_written, s64 pages_skipped, u64 writeback_index,
+		 u32 sync_mode),
+	TP_ARGS(dev, ino, ret, pages_written, pages_skipped, writeback_index, sync_mode),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(s32, ret)
+		__field(s64, pages_written)
+		__field(s64, pages_skipped)
+		__field(u64, writeback_index)
+		__field(u32, sync_mode)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->ret = ret;
+		__entry->pages_written = pages_written;
+		__entry->pages_skipped = pages_skipped;
+		__entry->writeback_index = writeback_index;
+		__entry->sync_mode = sync_mode;
+	),
+	TP_printk("dev %d,%d ino %llu ret %d pages_written %lld pages_skipped %lld writeback_index "
+		  "%llu sync_mode %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->ret,
+		  __entry->pages_written, __entry->pages_skipped, __entry->writeback_index, __entry->sync_mode)
+);
+
+/* A dirty part of a locked folio is mapped. */
+TRACE_EVENT(rext4_writepage,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u32 len),
+	TP_ARGS(dev, ino, pos, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len)
+);
+
+/* A file is being made durable; its data was written. */
+TRACE_EVENT(rext4_sync_file_enter,
+	TP_PROTO(u32 dev, u64 ino, u32 datasync),
+	TP_ARGS(dev, ino, datasync),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, datasync)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->datasync = datasync;
+	),
+	TP_printk("dev %d,%d ino %llu datasync %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->datasync)
+);
+
+/* A file is durable, or not. */
+TRACE_EVENT(rext4_sync_file_exit,
+	TP_PROTO(u32 dev, u64 ino, s32 ret),
+	TP_ARGS(dev, ino, ret),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(s32, ret)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->ret = ret;
+	),
+	TP_printk("dev %d,%d ino %llu ret %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->ret)
+);
+
+/* All metadata is being made durable. */
+TRACE_EVENT(rext4_sync_fs,
+	TP_PROTO(u32 dev, u32 wait),
+	TP_ARGS(dev, wait),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, wait)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->wait = wait;
+	),
+	TP_printk("dev %d,%d wait %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->wait)
+);
+
+/*
+ * Ordered extents: data on its way, of which the disk's metadata knows nothing yet.
+ */
+
+/* Data is sent to the device. `ordered`: metadata has to follow. */
+TRACE_EVENT(rext4_ordered_submit,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u64 len, u64 sector, u32 ordered),
+	TP_ARGS(dev, ino, pos, len, sector, ordered),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u64, len)
+		__field(u64, sector)
+		__field(u32, ordered)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+		__entry->sector = sector;
+		__entry->ordered = ordered;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %llu sector %llu ordered %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len,
+		  __entry->sector, __entry->ordered)
+);
+
+/* The device has answered; seen by the completion worker. */
+TRACE_EVENT(rext4_ordered_end,
+	TP_PROTO(u32 dev, u64 ino, u64 pos, u64 len, s32 error),
+	TP_ARGS(dev, ino, pos, len, error),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, pos)
+		__field(u64, len)
+		__field(s32, error)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->len = len;
+		__entry->error = error;
+	),
+	TP_printk("dev %d,%d ino %llu pos %llu len %llu error %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->pos, __entry->len,
+		  __entry->error)
+);
+
+/*
+ * Requests to the device. `op` are the block layer's flags.
+ */
+
+/* A request is sent. */
+TRACE_EVENT(rext4_bio_submit,
+	TP_PROTO(u32 dev, u64 sector, u32 bytes, u32 op),
+	TP_ARGS(dev, sector, bytes, op),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, sector)
+		__field(u32, bytes)
+		__field(u32, op)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->sector = sector;
+		__entry->bytes = bytes;
+		__entry->op = op;
+	),
+	TP_printk("dev %d,%d sector %llu bytes %u op %#x",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->sector, __entry->bytes, __entry->op)
+);
+
+/* A request, with all that were chained to it, has ended. */
+TRACE_EVENT(rext4_bio_end,
+	TP_PROTO(u32 dev, u64 sector, u32 bytes, s32 error),
+	TP_ARGS(dev, sector, bytes, error),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, sector)
+		__field(u32, bytes)
+		__field(s32, error)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->sector = sector;
+		__entry->bytes = bytes;
+		__entry->error = error;
+	),
+	TP_printk("dev %d,%d sector %llu bytes %u error %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->sector, __entry->bytes, __entry->error)
+);
+
+/*
+ * How blocks were found.
+ */
+
+DECLARE_EVENT_CLASS(rext4_mballoc_alloc_class,
+	TP_PROTO(u32 dev, u64 ino, u32 goal_group, u32 goal_start, u32 goal_len, u32 result_group,
+		 u32 result_start, u32 result_len),
+	TP_ARGS(dev, ino, goal_group, goal_start, goal_len, result_group, result_start, result_len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, goal_group)
+		__field(u32, goal_start)
+		__field(u32, goal_len)
+		__field(u32, result_group)
+		__field(u32, result_start)
+		__field(u32, result_len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->goal_group = goal_group;
+		__entry->goal_start = goal_start;
+		__entry->goal_len = goal_len;
+		__entry->result_group = result_group;
+		__entry->result_start = result_start;
+		__entry->result_len = result_len;
+	),
+	TP_printk("dev %d,%d ino %llu goal_group %u goal_start %u goal_len %u result_group %u "
+		  "result_start %u result_len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->goal_group,
+		  __entry->goal_start, __entry->goal_len, __entry->result_group, __entry->result_start,
+		  __entry->result_len)
+);
+
+/* A run was searched for; `result_len` of it, from `result_start` in `result_group`. */
+DEFINE_EVENT(rext4_mballoc_alloc_class, rext4_mballoc_alloc,
+	TP_PROTO(u32 dev, u64 ino, u32 goal_group, u32 goal_start, u32 goal_len, u32 result_group,
+		 u32 result_start, u32 result_len),
+	TP_ARGS(dev, ino, goal_group, goal_start, goal_len, result_group, result_start, result_len)
+);
+
+/* A run came out of the inode's window. */
+DEFINE_EVENT(rext4_mballoc_alloc_class, rext4_mballoc_prealloc,
+	TP_PROTO(u32 dev, u64 ino, u32 goal_group, u32 goal_start, u32 goal_len, u32 result_group,
+		 u32 result_start, u32 result_len),
+	TP_ARGS(dev, ino, goal_group, goal_start, goal_len, result_group, result_start, result_len)
+);
+
+/* An inode's window is given up; it had so many blocks. */
+TRACE_EVENT(rext4_discard_preallocations,
+	TP_PROTO(u32 dev, u64 ino, u32 len),
+	TP_ARGS(dev, ino, len),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u32, len)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->len = len;
+	),
+	TP_printk("dev %d,%d ino %llu len %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->len)
+);
+
+/*
+ * Mounting.
+ */
+
+/* A device was unmounted. */
+TRACE_EVENT(rext4_unmount,
+	TP_PROTO(u32 dev, u32 clean),
+	TP_ARGS(dev, clean),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, clean)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->clean = clean;
+	),
+	TP_printk("dev %d,%d clean %u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->clean)
+);
+
+/* Something on the disk cannot be, or could not be read: see the kernel log. */
+TRACE_EVENT(rext4_error,
+	TP_PROTO(u32 dev, u64 ino, u64 block, s32 errno),
+	TP_ARGS(dev, ino, block, errno),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, ino)
+		__field(u64, block)
+		__field(s32, errno)
+	),
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->ino = ino;
+		__entry->block = block;
+		__entry->errno = errno;
+	),
+	TP_printk("dev %d,%d ino %llu block %llu errno %d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->block, __entry->errno)
 );
 
 #endif /* _REXT4_TRACE_H */

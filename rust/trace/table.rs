@@ -7,14 +7,20 @@
 macro_rules! for_each_event {
     ($each:ident) => {
         $each! {
+            /// A device was mounted.
+            fn mount(dev: u32, block_size: u32, read_only: u32);
+            /// A log was replayed at mount.
+            fn recover(dev: u32, transactions: u32, blocks: u32);
+            /// A handle is wanted that may change so many blocks.
+            fn journal_start(dev: u32, blocks: u32);
             /// A handle was opened: transaction, credits.
-            fn handle_start(dev: u32, tid: u32, kind: u32, requested_blocks: u32);
+            fn handle_start(dev: u32, tid: u32, requested_blocks: u32);
             /// A handle was closed: life in ns, credits asked for and spent.
-            fn handle_stats(dev: u32, tid: u32, kind: u32, interval: u64, sync: u32, requested_blocks: u32, dirtied_blocks: u32);
+            fn handle_stats(dev: u32, tid: u32, interval: u64, requested_blocks: u32, dirtied_blocks: u32);
             /// A handle asked for more credits.
-            fn handle_extend(dev: u32, tid: u32, kind: u32, buffer_credits: u32, requested_blocks: u32);
+            fn handle_extend(dev: u32, tid: u32, buffer_credits: u32, requested_blocks: u32);
             /// A handle went on in a new transaction.
-            fn handle_restart(dev: u32, tid: u32, kind: u32, requested_blocks: u32);
+            fn handle_restart(dev: u32, tid: u32, requested_blocks: u32);
             /// The commit thread took up a transaction.
             fn start_commit(dev: u32, sync_commit: u32, tid: u32);
             /// It waits for the open handles.
@@ -36,7 +42,7 @@ macro_rules! for_each_event {
             /// The log's tail moved.
             fn update_log_tail(dev: u32, tail_sequence: u32, first_tid: u32, block_nr: u32, freed: u32);
             /// The journal superblock is written.
-            fn write_superblock(dev: u32, write_flags: u32);
+            fn write_superblock(dev: u32);
             /// A metadata block was found in memory.
             fn cache_hit(dev: u32, block: u64);
             /// A metadata block had to be read.
@@ -99,6 +105,64 @@ macro_rules! for_each_event {
             fn ordered_finish(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32, fresh: u32);
             /// An ordered extent was given up.
             fn ordered_fail(dev: u32, ino: u64, lblk: u32, pblk: u64, len: u32);
+            /// A name was looked up in directory `dir`; `ino` is 0 if it is not there.
+            fn lookup(dev: u32, dir: u64, ino: u64);
+            /// A name of an inode is about to go.
+            fn unlink_enter(dev: u32, parent: u64, ino: u64, size: u64);
+            /// A name of an inode is gone, or not: `ret` is 0 or a negative errno.
+            fn unlink_exit(dev: u32, ino: u64, ret: i32);
+            /// An inode was read from its table.
+            fn load_inode(dev: u32, ino: u64);
+            /// An inode's record changes, in the open transaction.
+            fn mark_inode_dirty(dev: u32, ino: u64);
+            /// An inode number is free again.
+            fn free_inode(dev: u32, ino: u64, mode: u32, blocks: u64);
+            /// Nobody uses an inode any more.
+            fn evict_inode(dev: u32, ino: u64, nlink: u32);
+            /// A file is about to be cut; `blocks` are those it has.
+            fn truncate_enter(dev: u32, ino: u64, blocks: u64);
+            /// A file was cut.
+            fn truncate_exit(dev: u32, ino: u64, blocks: u64);
+            /// An inode is noted to be finished by the next mount, should this one not get to it.
+            fn orphan_add(dev: u32, ino: u64);
+            /// That note is gone.
+            fn orphan_del(dev: u32, ino: u64);
+            /// A write to the page cache maps its range.
+            fn da_write_begin(dev: u32, ino: u64, pos: u64, len: u64);
+            /// What of that range the page cache took.
+            fn da_write_end(dev: u32, ino: u64, pos: u64, len: u64, copied: u64);
+            /// A direct write begins; `extend`: past the end of the file, `shared`: among others.
+            fn dio_write(dev: u32, ino: u64, pos: u64, len: u64, extend: u32, shared: u32);
+            /// A pass of writing back begins.
+            fn writepages(dev: u32, ino: u64, nr_to_write: i64, pages_skipped: i64, range_start: u64, range_end: u64, writeback_index: u64, sync_mode: u32, for_kupdate: u32, range_cyclic: u32);
+            /// A pass of writing back has ended.
+            fn writepages_result(dev: u32, ino: u64, ret: i32, pages_written: i64, pages_skipped: i64, writeback_index: u64, sync_mode: u32);
+            /// A dirty part of a locked folio is mapped.
+            fn writepage(dev: u32, ino: u64, pos: u64, len: u32);
+            /// A file is being made durable; its data was written.
+            fn sync_file_enter(dev: u32, ino: u64, datasync: u32);
+            /// A file is durable, or not.
+            fn sync_file_exit(dev: u32, ino: u64, ret: i32);
+            /// All metadata is being made durable.
+            fn sync_fs(dev: u32, wait: u32);
+            /// Data is sent to the device. `ordered`: metadata has to follow.
+            fn ordered_submit(dev: u32, ino: u64, pos: u64, len: u64, sector: u64, ordered: u32);
+            /// The device has answered; seen by the completion worker.
+            fn ordered_end(dev: u32, ino: u64, pos: u64, len: u64, error: i32);
+            /// A request is sent.
+            fn bio_submit(dev: u32, sector: u64, bytes: u32, op: u32);
+            /// A request, with all that were chained to it, has ended.
+            fn bio_end(dev: u32, sector: u64, bytes: u32, error: i32);
+            /// A run was searched for; `result_len` of it, from `result_start` in `result_group`.
+            fn mballoc_alloc(dev: u32, ino: u64, goal_group: u32, goal_start: u32, goal_len: u32, result_group: u32, result_start: u32, result_len: u32);
+            /// A run came out of the inode's window.
+            fn mballoc_prealloc(dev: u32, ino: u64, goal_group: u32, goal_start: u32, goal_len: u32, result_group: u32, result_start: u32, result_len: u32);
+            /// An inode's window is given up; it had so many blocks.
+            fn discard_preallocations(dev: u32, ino: u64, len: u32);
+            /// A device was unmounted.
+            fn unmount(dev: u32, clean: u32);
+            /// Something on the disk cannot be, or could not be read: see the kernel log.
+            fn error(dev: u32, ino: u64, block: u64, errno: i32);
         }
     };
 }

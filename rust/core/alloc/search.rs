@@ -35,17 +35,29 @@ struct Want {
 impl Allocator {
     /// Takes a run of at most `len` blocks for the request.
     pub(super) fn search(&self, request: &mut Request<'_>, len: u32) -> Result<Run> {
-        let goal = request.goal;
+        let (ino, goal) = (request.ino, request.goal);
+        let places = |run: Run| {
+            let place = |block, len| {
+                let (group, bit) = self.geometry().group_of(block).unwrap_or_default();
+                (group, bit, len)
+            };
+            (place(goal.block(), len), place(run.start, run.len))
+        };
         if let Some(run) = self.inside_window(request, len, |start| goal == Goal::Next(start))? {
+            events::mballoc_prealloc(&self.device, ino, || places(run));
             return Ok(run);
         }
         if let Some(run) = self.behind(request, len)? {
+            events::mballoc_alloc(&self.device, ino, || places(run));
             return Ok(run);
         }
         if let Some(run) = self.inside_window(request, len, |_| true)? {
+            events::mballoc_prealloc(&self.device, ino, || places(run));
             return Ok(run);
         }
-        self.anew(request, len)
+        let run = self.anew(request, len)?;
+        events::mballoc_alloc(&self.device, ino, || places(run));
+        Ok(run)
     }
 
     /// Takes blocks from the inode's window if `fits` says so of its start.

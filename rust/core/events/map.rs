@@ -36,7 +36,11 @@ impl Blocks {
 /// A block is looked up in the extent status.
 #[inline]
 pub fn es_lookup_enter(device: &Device, ino: Ino, at: FileBlock) {
-    trace::es_lookup_extent_enter(device.dev(), u64::from(ino.get()), at.get());
+    emit!(es_lookup_extent_enter(
+        device.dev(),
+        u64::from(ino.get()),
+        at.get()
+    ));
 }
 
 /// What the extent status knew of it.
@@ -44,44 +48,94 @@ pub fn es_lookup_enter(device: &Device, ino: Ino, at: FileBlock) {
 pub fn es_lookup_exit(device: &Device, blocks: Blocks, found: bool) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
     let found = u32::from(found);
-    trace::es_lookup_extent_exit(device.dev(), ino, pblk, lblk, len, found, status);
+    emit!(es_lookup_extent_exit(
+        device.dev(),
+        ino,
+        pblk,
+        lblk,
+        len,
+        found,
+        status
+    ));
 }
 
 /// The status of blocks changed, or became known.
 pub fn es_insert(device: &Device, blocks: Blocks, sequence: u64) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
-    trace::es_insert_extent(device.dev(), ino, sequence, pblk, lblk, len, status);
+    emit!(es_insert_extent(
+        device.dev(),
+        ino,
+        sequence,
+        pblk,
+        lblk,
+        len,
+        status
+    ));
 }
 
 /// Blocks became delayed.
 pub fn es_insert_delayed(device: &Device, blocks: Blocks, sequence: u64) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
-    trace::es_insert_delayed_extent(device.dev(), ino, sequence, pblk, lblk, len, status);
+    emit!(es_insert_delayed_extent(
+        device.dev(),
+        ino,
+        sequence,
+        pblk,
+        lblk,
+        len,
+        status
+    ));
 }
 
 /// The delayed run around a block is looked for.
 pub fn es_find_enter(device: &Device, ino: Ino, at: FileBlock) {
-    trace::es_find_extent_range_enter(device.dev(), u64::from(ino.get()), at.get());
+    emit!(es_find_extent_range_enter(
+        device.dev(),
+        u64::from(ino.get()),
+        at.get()
+    ));
 }
 
 /// The delayed run that was found.
 pub fn es_find_exit(device: &Device, blocks: Blocks) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
-    trace::es_find_extent_range_exit(device.dev(), ino, pblk, lblk, len, status);
+    emit!(es_find_extent_range_exit(
+        device.dev(),
+        ino,
+        pblk,
+        lblk,
+        len,
+        status
+    ));
 }
 
 /// The extent tree is asked.
 pub fn tree_enter(device: &Device, ino: Ino, at: FileBlock, len: u32) {
-    trace::ext_map_blocks_enter(device.dev(), u64::from(ino.get()), at.get(), len, 0);
+    emit!(ext_map_blocks_enter(
+        device.dev(),
+        u64::from(ino.get()),
+        at.get(),
+        len,
+        0
+    ));
 }
 
 /// What the extent tree said.
 pub fn tree_exit(device: &Device, blocks: Blocks) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
     let found = i32::try_from(len).unwrap_or(i32::MAX);
-    trace::ext_map_blocks_exit(device.dev(), ino, 0, pblk, lblk, len, status, found);
+    emit!(ext_map_blocks_exit(
+        device.dev(),
+        ino,
+        0,
+        pblk,
+        lblk,
+        len,
+        status,
+        found
+    ));
     if pblk != 0 {
-        trace::ext_show_extent(device.dev(), ino, pblk, lblk, len);
+        emit!(ext_show_extent(device.dev(), ino, pblk, lblk, len));
     }
 }
 
@@ -89,19 +143,33 @@ pub fn tree_exit(device: &Device, blocks: Blocks) {
 pub fn tree_insert(device: &Device, blocks: Blocks, depth: u16) {
     let (ino, lblk, pblk, len, status) = blocks.parts();
     let (unwritten, depth) = (u32::from(status & 2 != 0), u32::from(depth));
-    trace::ext_insert(device.dev(), ino, lblk, pblk, len, unwritten, depth);
+    emit!(ext_insert(
+        device.dev(),
+        ino,
+        lblk,
+        pblk,
+        len,
+        unwritten,
+        depth
+    ));
 }
 
 /// Unwritten blocks become written ones.
 pub fn tree_convert(device: &Device, blocks: Blocks) {
     let (ino, lblk, pblk, len, _) = blocks.parts();
-    trace::ext_convert(device.dev(), ino, lblk, pblk, len);
+    emit!(ext_convert(device.dev(), ino, lblk, pblk, len));
 }
 
 /// Blocks from `start` up to `end` are taken out of the tree.
 pub fn tree_remove(device: &Device, ino: Ino, start: FileBlock, end: FileBlock, depth: u16) {
     let (ino, depth) = (u64::from(ino.get()), u32::from(depth));
-    trace::ext_remove_space(device.dev(), ino, start.get(), end.get(), depth);
+    emit!(ext_remove_space(
+        device.dev(),
+        ino,
+        start.get(),
+        end.get(),
+        depth
+    ));
 }
 
 /// What happened to the space promised to an inode. Units: blocks.
@@ -116,35 +184,48 @@ pub enum Promise {
 }
 
 /// The space promised to an inode changed by `blocks` delayed blocks; `left` is promised now.
-pub fn promise(device: &Device, ino: Ino, what: Promise, blocks: u32, left: u64) {
-    let event = match what {
-        Promise::Made => trace::da_reserve_space,
-        Promise::Kept => trace::da_update_reserve_space,
-        Promise::Dropped => trace::da_release_space,
-    };
-    event(device.dev(), u64::from(ino.get()), 0, blocks, left);
+pub fn promise(device: &Device, ino: Ino, what: Promise, blocks: u32, left: impl FnOnce() -> u64) {
+    let (dev, ino) = (device.dev(), u64::from(ino.get()));
+    match what {
+        Promise::Made => emit!(da_reserve_space(dev, ino, 0, blocks, left())),
+        Promise::Kept => emit!(da_update_reserve_space(dev, ino, 0, blocks, left())),
+        Promise::Dropped => emit!(da_release_space(dev, ino, 0, blocks, left())),
+    }
 }
 
 /// A part of a delayed run is about to be written.
 pub fn write_extent(device: &Device, blocks: Blocks) {
     let (ino, lblk, _, len, status) = blocks.parts();
-    trace::da_write_pages_extent(device.dev(), ino, u64::from(lblk), len, status);
+    emit!(da_write_pages_extent(
+        device.dev(),
+        ino,
+        u64::from(lblk),
+        len,
+        status
+    ));
 }
 
 /// Blocks are in flight.
 pub fn ordered_add(device: &Device, blocks: Blocks) {
     let (ino, lblk, pblk, len, _) = blocks.parts();
-    trace::ordered_add(device.dev(), ino, lblk, pblk, len);
+    emit!(ordered_add(device.dev(), ino, lblk, pblk, len));
 }
 
 /// The disk knows of them; `fresh` if it did not before.
 pub fn ordered_finish(device: &Device, blocks: Blocks, fresh: bool) {
     let (ino, lblk, pblk, len, _) = blocks.parts();
-    trace::ordered_finish(device.dev(), ino, lblk, pblk, len, u32::from(fresh));
+    emit!(ordered_finish(
+        device.dev(),
+        ino,
+        lblk,
+        pblk,
+        len,
+        u32::from(fresh)
+    ));
 }
 
 /// They were given up.
 pub fn ordered_fail(device: &Device, blocks: Blocks) {
     let (ino, lblk, pblk, len, _) = blocks.parts();
-    trace::ordered_fail(device.dev(), ino, lblk, pblk, len);
+    emit!(ordered_fail(device.dev(), ino, lblk, pblk, len));
 }

@@ -5,6 +5,7 @@
 use super::{now, Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
 use crate::core::cache::Kind;
 use crate::core::error::{Error, Result};
+use crate::core::events;
 use crate::core::journal::{Handle, Run};
 use crate::core::map::{BlockRange, FileMap};
 use crate::core::volume::Volume;
@@ -36,6 +37,8 @@ impl Inode {
         if size > volume.max_file_size() {
             return Err(Error::FileTooBig);
         }
+        let blocks = || self.map.as_ref().map_or(0, FileMap::blocks);
+        events::truncate_enter(&volume.device, self.ino, blocks);
         let mut handle = volume.start(self.truncate_credits())?;
         volume.note_large_file(&mut handle, size)?;
         self.change(volume, &mut handle, Touch::Data, |fields| {
@@ -44,7 +47,9 @@ impl Inode {
             (fields.mtime, fields.ctime) = (time, time);
             Ok(())
         })?;
-        self.remove_from(volume, orphans, &mut handle, size)
+        self.remove_from(volume, orphans, &mut handle, size)?;
+        events::truncate_exit(&volume.device, self.ino, blocks);
+        Ok(())
     }
 
     /// Frees the blocks behind `size`, which is not above the size on disk; the last part of
@@ -106,6 +111,8 @@ impl Inode {
         // A deletion time of 0 would say that the inode is in use.
         let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
         self.store_deleted(volume, &mut handle, time)?;
+        let fields = self.fields();
+        events::free_inode(&volume.device, self.ino, fields.mode, fields.blocks);
         volume
             .allocator
             .free_inode(&mut handle, self.ino, self.kind == InodeKind::Directory)

@@ -5,6 +5,7 @@
 use super::{Inode, InodeKind, RecordPlace};
 use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
+use crate::core::events;
 use crate::core::map::{Contents, FileMap};
 use crate::core::platform::{lock_class, Mutex};
 use crate::core::volume::Volume;
@@ -103,6 +104,7 @@ impl Inode {
         }
         let kind = fields.kind().map_err(corrupt)?;
         check(volume, kind, &fields).map_err(corrupt)?;
+        events::load_inode(&volume.device, ino);
         if fields.flags.0 & UNSUPPORTED.0 != 0 {
             return Err(Error::Unsupported);
         }

@@ -19,9 +19,11 @@ mod store;
 mod superblock;
 mod xattr;
 
-pub use create::NewInode;
 pub use crate::format::inode::InodeKind;
-pub use links::{add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory};
+pub use create::NewInode;
+pub use links::{
+    add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory,
+};
 pub use load::Purpose;
 pub use orphan::{Orphans, ORPHAN_CREDITS};
 pub use store::Touch;
@@ -190,12 +192,16 @@ impl Inode {
 
     /// Space taken in units of 512 bytes; `stored` is what the record says.
     fn sectors(&self, stored: u64) -> u64 {
-        self.map.as_ref().map_or(stored, |map| map.blocks() << self.sector_shift)
+        self.map
+            .as_ref()
+            .map_or(stored, |map| map.blocks() << self.sector_shift)
     }
 
     /// Blocks that have reserved space but no place on the disk yet.
     pub fn delayed_blocks(&self) -> u64 {
-        self.map.as_ref().map_or(0, |map| u64::from(map.delayed_blocks()))
+        self.map
+            .as_ref()
+            .map_or(0, |map| u64::from(map.delayed_blocks()))
     }
 
     /// The map's sequence number; a mapping with another one may be stale.
@@ -206,7 +212,11 @@ impl Inode {
     /// The transaction to wait for when everything of the inode, or (`datasync`) only what its data
     /// needs, is to be durable.
     pub fn tid(&self, datasync: bool) -> Tid {
-        let tid = if datasync { &self.datasync_tid } else { &self.sync_tid };
+        let tid = if datasync {
+            &self.datasync_tid
+        } else {
+            &self.sync_tid
+        };
         Tid(tid.load(Ordering::Acquire))
     }
 }

@@ -11,6 +11,7 @@
 use super::{Inode, Purpose};
 use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
+use crate::core::events;
 use crate::core::journal::Handle;
 use crate::core::map::State;
 use crate::core::platform::{lock_class, Mutex, RBTree, Vec, GFP};
@@ -114,6 +115,7 @@ impl Orphans {
         if known.by_ino.get(&ino.get()).is_some() {
             return Ok(());
         }
+        events::orphan_add(&volume.device, ino);
         if let Some(file) = &self.file {
             if let Some(slot) = known.free_slot(file.slots()) {
                 known.by_ino.insert(ino.get(), Slot::File(slot))?;
@@ -166,6 +168,7 @@ impl Orphans {
             }
         }
         known.by_ino.remove(&ino.get());
+        events::orphan_del(&volume.device, ino);
         Ok(())
     }
 

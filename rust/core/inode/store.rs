@@ -5,6 +5,7 @@
 use super::{Inode, InodeKind};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
+use crate::core::events;
 use crate::core::journal::Handle;
 use crate::core::volume::Volume;
 use crate::format::bytes::{le32, put_le32};
@@ -132,6 +133,7 @@ impl Inode {
             next.i_block = map.root();
             next.blocks = self.sectors(0);
         }
+        events::mark_inode_dirty(&volume.device, self.ino);
         let mut block = handle.write(table)?;
         let end = self.place.offset.saturating_add(self.place.size);
         let raw = block

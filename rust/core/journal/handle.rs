@@ -37,6 +37,7 @@ impl Journal {
     /// could never hold that many blocks.
     pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
         let nofs = NofsScope::enter();
+        events::journal_start(&self.device, credits);
         let tid = self.admit(credits)?;
         events::handle_start(&self.device, tid, credits);
         Ok(Handle {

@@ -80,7 +80,7 @@ impl FileMap {
 
     fn show_delayed(&self, volume: &Volume, mapping: &Mapping) {
         let (device, ino) = (&volume.device, self.owner.ino);
-        events::promise(device, ino, Promise::Made, mapping.len, self.promised());
+        events::promise(device, ino, Promise::Made, mapping.len, || self.promised());
         events::es_insert_delayed(device, self.shown(mapping.piece()), mapping.sequence);
     }
 
@@ -163,7 +163,7 @@ impl FileMap {
                     ino,
                     Promise::Dropped,
                     part.range.len(),
-                    self.promised(),
+                    || self.promised(),
                 );
             }
             if let State::InFlight(start) = part.state {
@@ -271,7 +271,7 @@ impl FileMap {
             self.owner.ino,
             Promise::Kept,
             len,
-            self.promised(),
+            || self.promised(),
         );
         self.mark_in_flight(volume, BlockRange::new(run.start, len), got.start)
     }

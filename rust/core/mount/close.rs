@@ -7,6 +7,7 @@ use super::options::{Effective, MountOptions};
 use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
+use crate::core::events;
 use crate::core::platform::{log, Level};
 use crate::format::units::Ino;
 use core::sync::atomic::Ordering;
@@ -27,6 +28,7 @@ impl Filesystem {
             return Ok(());
         }
         let closed = closed.and_then(|()| self.mark_clean());
+        events::unmount(&self.volume.device, closed.is_ok());
         if let Err(error) = &closed {
             log(
                 Level::Error,
@@ -49,6 +51,7 @@ impl Filesystem {
     ///
     /// The caller has written the files' data before.
     pub fn sync(&self, wait: bool) -> Result {
+        events::sync_fs(&self.volume.device, wait);
         if self.is_read_only() {
             return Ok(());
         }

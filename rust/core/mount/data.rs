@@ -4,6 +4,7 @@
 
 use super::{Filesystem, Inode, InodeKind, Timestamp};
 use crate::core::error::{Error, Result};
+use crate::core::events;
 use crate::core::inode::{now, Touch};
 use crate::core::map::{BlockRange, Mapping, Ordered, BATCH};
 use crate::core::platform::{Vec, GFP};
@@ -101,6 +102,11 @@ impl Filesystem {
     ///
     /// On a file system that cannot be changed (any more) it stays an orphan.
     pub fn evict(&self, inode: &Inode) -> Result {
+        events::evict_inode(
+            &self.volume.device,
+            inode.ino(),
+            u32::from(inode.fields().links),
+        );
         self.release_window(inode);
         if let Ok(map) = inode.map() {
             // What could not be written in the end has no claim to space any more.
@@ -127,6 +133,13 @@ impl Filesystem {
 
     /// Makes an inode durable, or (`datasync`) what its data needs. The data was written before.
     pub fn fsync(&self, inode: &Inode, datasync: bool) -> Result {
+        events::sync_file_enter(&self.volume.device, inode.ino(), datasync);
+        let synced = self.make_durable(inode, datasync);
+        events::sync_file_exit(&self.volume.device, inode.ino(), &synced);
+        synced
+    }
+
+    fn make_durable(&self, inode: &Inode, datasync: bool) -> Result {
         if self.is_read_only() {
             return if self.has_failed() {
                 Err(Error::ReadOnly)

@@ -5,6 +5,7 @@
 
 use super::Filesystem;
 use crate::core::error::{Error, Place, Result};
+use crate::core::events;
 use crate::core::platform::{clock, halt, log, Level};
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy};
 use crate::format::units::{DiskBlock, Ino};
@@ -82,6 +83,7 @@ impl Filesystem {
         if at.ino == Ino(0) {
             at.ino = ino;
         }
+        events::error(&self.volume.device, at.ino, at.block, error);
         let shown = match *error {
             Error::Corrupt(_, fault) => Error::Corrupt(at, fault),
             other => other,

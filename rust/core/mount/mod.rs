@@ -22,10 +22,10 @@ mod statistics;
 mod superblock;
 mod xattr;
 
-pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
 pub use super::dir::Width;
-pub use super::xattr::Acl;
+pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
 pub use super::map::{Completion, Mapping, Ordered, State};
+pub use super::xattr::Acl;
 pub use crate::format::inode::Timestamp;
 pub use data::AttributeChanges;
 pub use features::Obstacle;
@@ -101,7 +101,14 @@ impl Filesystem {
 
     /// The first and the last second that inodes can hold.
     pub fn time_range(&self) -> (i64, i64) {
-        (TIME_MIN, if self.has_nanoseconds() { TIME_MAX_EXTRA } else { TIME_MAX_BASE })
+        (
+            TIME_MIN,
+            if self.has_nanoseconds() {
+                TIME_MAX_EXTRA
+            } else {
+                TIME_MAX_BASE
+            },
+        )
     }
 
     /// Whether inodes have room for nanoseconds.

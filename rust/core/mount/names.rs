@@ -6,6 +6,7 @@ use super::{Filesystem, Inode, InodeKind, NewInode};
 use crate::core::alloc::INODE_CREDITS;
 use crate::core::dir::{Directory, FileBlocks, Found, Width};
 use crate::core::error::{Error, Result};
+use crate::core::events;
 use crate::core::inode::{
     add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory, now,
     Touch, ORPHAN_CREDITS,
@@ -131,9 +132,11 @@ impl Filesystem {
         let found = self
             .directory(dir)
             .and_then(|directory| directory.lookup(name));
-        Ok(self
+        let found = self
             .report("lookup", dir.ino(), found)?
-            .map(|found| found.ino))
+            .map(|found| found.ino);
+        events::lookup(&self.volume.device, dir.ino(), found);
+        Ok(found)
     }
 
     /// The directory's parent: what ".." in it stands for.
@@ -345,8 +348,16 @@ impl Filesystem {
     /// Takes a name of a file away.
     pub fn unlink(&self, dir: &Inode, name: &[u8], inode: &Inode) -> Result {
         self.writable()?;
+        events::unlink_enter(
+            &self.volume.device,
+            dir.ino(),
+            inode.ino(),
+            inode.disk_size(),
+        );
         let unlinked = self.try_unlink(dir, name, inode);
-        self.report("unlink", dir.ino(), unlinked)
+        let unlinked = self.report("unlink", dir.ino(), unlinked);
+        events::unlink_exit(&self.volume.device, inode.ino(), &unlinked);
+        unlinked
     }
 
     fn try_unlink(&self, dir: &Inode, name: &[u8], inode: &Inode) -> Result {

@@ -11,6 +11,7 @@ use crate::core::alloc::Allocator;
 use crate::core::cache::{Cache, Sealer};
 use crate::core::dir::Rules;
 use crate::core::error::{Error, Place, Result};
+use crate::core::events;
 use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
 use crate::core::journal::{Journal, Run, Settings, Start};
 use crate::core::platform::{clock, crc, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
@@ -208,6 +209,7 @@ impl Opened {
     fn replay(&mut self, device: &Device, start: &mut Start) -> Result {
         let before = self.bytes;
         let done = start.recover(device, self.superblock.geometry.block_count())?;
+        events::recover(device, done.transactions, done.blocks);
         say(
             device,
             Level::Info,
@@ -282,6 +284,7 @@ impl Filesystem {
             }
             return Err(error);
         }
+        events::mount(device, filesystem.is_read_only());
         Ok(filesystem)
     }
 
