@@ -259,18 +259,53 @@ impl Filesystem {
         }
         let mut rest = ordered;
         loop {
-            let (batch, after) = rest.split_at_checked(BATCH).unwrap_or((rest, &[]));
-            let last = after.is_empty();
-            let finished = self.finish_batch(inode, batch, if last { disk_size } else { None });
+            let (batch, after) = self.split_batch(inode, rest);
+            // Each batch takes the size as far as its blocks reach: none may lie behind the size.
+            let reached = batch.iter().map(|extent| self.end_of(extent)).max();
+            let size = match reached {
+                Some(reached) if !after.is_empty() => disk_size.map(|size| size.min(reached)),
+                _ => disk_size,
+            };
+            let finished = self.finish_batch(inode, batch, size);
             if finished.is_err() {
                 self.fail_writes(inode, rest);
                 return self.report("finish_writes", inode.ino(), finished);
             }
-            if last {
+            if after.is_empty() {
                 return Ok(());
             }
             rest = after;
         }
+    }
+
+    /// The byte behind the last one of an ordered extent.
+    fn end_of(&self, extent: &Ordered) -> u64 {
+        let end = u64::from(extent.start.get()).saturating_add(u64::from(extent.len));
+        end.saturating_mul(u64::from(self.block_size()))
+    }
+
+    /// As many ordered extents as one handle can take care of, and the others.
+    fn split_batch<'a>(
+        &self,
+        inode: &Inode,
+        ordered: &'a [Ordered],
+    ) -> (&'a [Ordered], &'a [Ordered]) {
+        let limit = self
+            .volume
+            .journal()
+            .map_or(0, |journal| journal.max_credits());
+        let mut count = ordered.len().min(BATCH);
+        while count > 1 {
+            let batch = ordered.get(..count).unwrap_or(ordered);
+            let credits = inode
+                .map()
+                .map_or(0, |map| map.credits_for_finish(&self.volume, batch));
+            if credits.saturating_add(RECORD_CREDITS) <= limit {
+                break;
+            }
+            count /= 2;
+        }
+        ordered.split_at_checked(count).unwrap_or((ordered, &[]))
     }
 
     fn finish_batch(&self, inode: &Inode, batch: &[Ordered], disk_size: Option<u64>) -> Result {

@@ -231,7 +231,9 @@ impl Filesystem {
     /// become usable then.
     pub(super) fn retry<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         match attempt() {
-            Err(Error::NoSpace) if self.volume.journal()?.commit_all()? => attempt(),
+            Err(Error::NoSpace) if self.volume.allocator.make_room(self.volume.journal()?)? => {
+                attempt()
+            }
             done => done,
         }
     }

@@ -32,6 +32,8 @@ pub struct HostFs {
     nodes: BTreeMap<u32, Node>,
     /// Inodes that are held open: they outlive their names.
     open: BTreeMap<u32, u32>,
+    /// The directory that paths begin at.
+    root: Ino,
 }
 
 /// What a tree has at one path.
@@ -60,17 +62,39 @@ impl HostFs {
             fs: Filesystem::mount(device, options)?,
             nodes: BTreeMap::new(),
             open: BTreeMap::new(),
+            root: Ino(2),
         })
+    }
+
+    /// Another user of the same file system, with caches of its own: the two must not use the same
+    /// inodes.
+    pub fn share(&self) -> Self {
+        Self {
+            fs: self.fs.clone(),
+            nodes: BTreeMap::new(),
+            open: BTreeMap::new(),
+            root: Ino(2),
+        }
+    }
+
+    /// Lets paths begin at this directory.
+    pub fn chroot(&mut self, path: &str) {
+        self.root = self.resolve(path).unwrap().ino();
+    }
+
+    /// Writes everything back and lets go of all inodes.
+    pub fn finish(&mut self) -> Result {
+        self.flush_all()?;
+        self.open.clear();
+        for ino in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.put(ino)?;
+        }
+        Ok(())
     }
 
     /// Writes everything back and unmounts.
     pub fn unmount(mut self) -> Result {
-        self.flush_all()?;
-        let unused: Vec<u32> = self.nodes.keys().copied().collect();
-        self.open.clear();
-        for ino in unused {
-            self.put(ino)?;
-        }
+        self.finish()?;
         self.fs.unmount()
     }
 
@@ -135,7 +159,7 @@ impl HostFs {
 
     /// The inode at a path; symbolic links are not followed.
     pub fn resolve(&mut self, path: &str) -> Result<Arc<Inode>> {
-        let mut inode = self.get(Ino(2))?;
+        let mut inode = self.get(self.root)?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             let ino = self
                 .fs

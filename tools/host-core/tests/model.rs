@@ -31,7 +31,7 @@ fn run(size: u64, args: &[&str], most: u64, seed: u64) {
     let mut model = Model::new();
     for n in 0..400 {
         let op = Op::any(&mut random, most);
-        if model.is_below_itself(&op) {
+        if op.is_below_itself() {
             continue;
         }
         let (done, want) = (op.apply(&mut fs), model.apply(&op));

@@ -101,6 +101,16 @@ impl Op {
         }
     }
 
+    /// Whether it would put a directory below itself: the VFS refuses that.
+    pub fn is_below_itself(&self) -> bool {
+        match self {
+            Self::Rename(old, new) => {
+                new.starts_with(&format!("{old}/")) || old.starts_with(&format!("{new}/"))
+            }
+            _ => false,
+        }
+    }
+
     /// Does it to the file system.
     pub fn apply(&self, fs: &mut HostFs) -> Result {
         match self {
@@ -234,16 +244,6 @@ impl Model {
         self.nodes[old_dir].names.remove(old_name);
         self.nodes[new_dir].names.insert(new_name.into(), node);
         Ok(())
-    }
-
-    /// Whether renaming would put a directory below itself: the VFS refuses that.
-    pub fn is_below_itself(&self, op: &Op) -> bool {
-        match op {
-            Op::Rename(old, new) => {
-                new.starts_with(&format!("{old}/")) || old.starts_with(&format!("{new}/"))
-            }
-            _ => false,
-        }
     }
 
     fn file(&mut self, path: &str) -> Result<&mut Node> {
