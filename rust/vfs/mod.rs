@@ -21,6 +21,7 @@ use crate::core::platform::Arc;
 use crate::linux::fs::context::Registration;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::FileSystem;
+use crate::linux::mm::shrinker::Shrinker;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
 
@@ -30,6 +31,8 @@ pub(crate) struct Rext4;
 /// What one mount needs.
 pub(crate) struct Mount {
     fs: Arc<Filesystem>,
+    /// Gives metadata blocks back when memory runs short.
+    _shrinker: Shrinker<Filesystem>,
 }
 
 /// What an inode carries beside the VFS's fields.

@@ -15,6 +15,7 @@ use crate::linux::fs::params::{Param, ParamTable};
 use crate::linux::fs::sb::{flag, NewSuper, Rooted, SuperBlock};
 use crate::linux::fs::super_ops::SuperOps;
 use crate::linux::fs::writeback::Finished;
+use crate::linux::mm::shrinker::{Shrink, Shrinker};
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 
@@ -27,6 +28,16 @@ impl Drop for Mount {
     fn drop(&mut self) {
         // The device is still open. Errors were logged where they happened; nobody is left to be told.
         let _ = self.fs.unmount();
+    }
+}
+
+impl Shrink for Filesystem {
+    fn count(&self) -> usize {
+        self.cached_blocks()
+    }
+
+    fn scan(&self, limit: usize) -> Option<usize> {
+        Some(self.reclaim(limit))
     }
 }
 
@@ -47,7 +58,13 @@ impl ContextOps for Rext4 {
             cx.error(format_args!("{error}"));
             error
         });
-        let mount = Mount { fs: fs.errno()? };
+        let fs = fs.errno()?;
+        let shrinker = Shrinker::register(c"rext4-metadata", fs.clone());
+        if shrinker.is_err() {
+            // The `Drop` of `Mount` does it for every later failure.
+            fs.unmount().errno()?;
+        }
+        let mount = Mount { _shrinker: shrinker?, fs };
         describe(&mut sb, &mount.fs)?;
         let sb = sb.attach(mount)?;
         let root = iget(&sb, special::ROOT)?;

@@ -21,7 +21,7 @@ use super::platform::{lock_class, Arc, Block, Device, Index, Mutex, MutexGuard, 
 use crate::format::fault::Fault;
 use crate::format::units::{DiskBlock, Tid};
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// One block's state, behind its lock.
 #[derive(Debug)]
@@ -141,6 +141,8 @@ impl DerefMut for BufferMut<'_> {
 #[derive(Debug)]
 pub struct Cache {
     index: Index<Entry>,
+    /// How many entries the index has.
+    count: AtomicUsize,
     sealer: Sealer,
 }
 
@@ -149,8 +151,23 @@ impl Cache {
     pub fn new(sealer: Sealer) -> Result<Self> {
         Ok(Self {
             index: Index::new()?,
+            count: AtomicUsize::new(0),
             sealer,
         })
+    }
+
+    /// How many blocks are in memory.
+    pub fn block_count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Takes an entry out of the index, if `condition` holds of it.
+    fn take(&self, block: u64, condition: impl FnOnce(&Entry) -> bool) -> bool {
+        let taken = self.index.remove_if(block, condition).is_some();
+        if taken {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
     }
 
     /// What checks blocks when they are read and checksums them when they are committed.
@@ -212,7 +229,7 @@ impl Cache {
     /// still has to write stays with the transaction.
     pub(super) fn forget(&self, block: DiskBlock) -> Option<Buffer> {
         let buffer = self.peek(block)?;
-        self.index.remove_if(block.get(), |_| true);
+        self.take(block.get(), |_| true);
         buffer.version().forgotten = true;
         Some(buffer)
     }
@@ -226,7 +243,7 @@ impl Cache {
                 return (dropped, DiskBlock(0));
             };
             let unused = |entry: &Entry| entry.users.load(Ordering::Acquire) == 0;
-            dropped += usize::from(self.index.remove_if(key, unused).is_some());
+            dropped += usize::from(self.take(key, unused));
             at = key.saturating_add(1);
         }
         (dropped, DiskBlock(at))
@@ -253,8 +270,12 @@ impl Cache {
                     users: AtomicU32::new(0),
                     version,
                 };
-                self.index
-                    .insert_or_get(block.get(), Arc::new(entry, GFP)?, taken)?
+                let entry = Arc::new(entry, GFP)?;
+                let there = self.index.insert_or_get(block.get(), entry.clone(), taken)?;
+                if Arc::ptr_eq(&entry, &there) {
+                    self.count.fetch_add(1, Ordering::Relaxed);
+                }
+                there
             }
         };
         let buffer = Buffer(entry);
@@ -275,7 +296,6 @@ impl Cache {
     fn discard(&self, buffer: Buffer) {
         let block = buffer.block().get();
         drop(buffer);
-        self.index
-            .remove_if(block, |entry| entry.users.load(Ordering::Acquire) == 0);
+        self.take(block, |entry| entry.users.load(Ordering::Acquire) == 0);
     }
 }

@@ -41,8 +41,8 @@ use super::platform::{Arc, Device, Mutex, GFP};
 use super::volume::Volume;
 use crate::format::geometry::special;
 use crate::format::inode::{TIME_MAX_BASE, TIME_MAX_EXTRA, TIME_MIN};
-use crate::format::units::Ino;
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use crate::format::units::{DiskBlock, Ino};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// A mounted file system.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct Filesystem {
     state_bits: AtomicU16,
     /// Sectors the device had written when the mount began.
     sectors_at_mount: u64,
+    /// The block from which the next search for memory to give back goes on.
+    reclaim_from: AtomicU64,
 }
 
 impl Filesystem {
@@ -124,6 +126,20 @@ impl Filesystem {
     /// What follows from the options.
     pub fn effective(&self) -> Effective {
         self.options.lock().1
+    }
+
+    /// How many metadata blocks are in memory.
+    pub fn cached_blocks(&self) -> usize {
+        self.volume.cache.block_count()
+    }
+
+    /// Looks at up to `count` metadata blocks in memory and drops those that nobody uses; returns
+    /// how many. Takes no lock that is held while memory is asked for.
+    pub fn reclaim(&self, count: usize) -> usize {
+        let from = DiskBlock(self.reclaim_from.load(Ordering::Relaxed));
+        let (dropped, next) = self.volume.cache.reclaim(from, count);
+        self.reclaim_from.store(next.get(), Ordering::Relaxed);
+        dropped
     }
 
     /// The root directory.

@@ -23,7 +23,7 @@ use crate::format::geometry::special;
 use crate::format::hash::Signedness;
 use crate::format::superblock::{state, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET};
 use crate::format::units::{DiskBlock, Ino};
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// Block sizes above this are not done.
 const MAX_BLOCK_SIZE: u32 = 4096;
@@ -348,6 +348,7 @@ impl Filesystem {
             failed: AtomicBool::new(false),
             state_bits,
             sectors_at_mount,
+            reclaim_from: AtomicU64::new(0),
         })
     }
 

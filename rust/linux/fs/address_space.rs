@@ -11,7 +11,6 @@ use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::iomap::{IomapOps, IomapVTable};
 use core::marker::PhantomData;
-use core::ptr;
 use kernel::ffi;
 use kernel::prelude::*;
 
