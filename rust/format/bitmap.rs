@@ -226,7 +226,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..40),
             start in 0u32..400, count in 0u32..400, on: bool,
         ) {
-            let model: Vec<bool> = bytes.iter().flat_map(|b| (0..8).map(move |i| b >> i & 1 == 1)).collect();
+            let model: Vec<bool> = bytes.iter().flat_map(|b| (0..8).map(move |i| (b >> i) & 1 == 1)).collect();
             let n = model.len() as u32;
             let (s, e) = (start as usize, (start + count) as usize);
             let inside = e <= model.len();

@@ -207,7 +207,7 @@ impl Checksums {
         let low = le16(desc, at.0).ok_or(short)?;
         let computed = self.crc(self.seed.0, bits);
         match le16(desc, at.1) {
-            Some(high) => compare(record, u32::from(high) << 16 | u32::from(low), computed),
+            Some(high) => compare(record, (u32::from(high) << 16) | u32::from(low), computed),
             None => compare(record, u32::from(low), computed & 0xffff),
         }
     }
@@ -274,7 +274,7 @@ impl Checksums {
             return compare(Record::Inode, low, computed);
         }
         let high = u32::from(le16(raw, INODE_CSUM_HI).ok_or(short)?);
-        compare(Record::Inode, high << 16 | low, computed)
+        compare(Record::Inode, (high << 16) | low, computed)
     }
 
     /// Stores the sum in an inode record.

@@ -145,7 +145,7 @@ impl DirFormat {
         if stored == 0 || stored == u16::MAX {
             return index(self.block_size);
         }
-        usize::from(stored & 0xfffc) | usize::from(stored & 3) << 16
+        usize::from(stored & 0xfffc) | (usize::from(stored & 3) << 16)
     }
 
     /// A length (a multiple of 4, at most the block) as it is stored.
@@ -154,7 +154,7 @@ impl DirFormat {
             return if len == index(self.block_size) {
                 u16::MAX
             } else {
-                ((len & 0xfffc) | (len >> 16 & 3)) as u16
+                ((len & 0xfffc) | ((len >> 16) & 3)) as u16
             };
         }
         len as u16
@@ -218,11 +218,11 @@ impl DirFormat {
 
     /// All entries of a block, unused ones too, from offset `from` (an entry's). Ends after the
     /// first fault.
-    pub fn entries_from<'a>(
+    pub fn entries_from(
         self,
-        block: &'a [u8],
+        block: &[u8],
         from: usize,
-    ) -> impl Iterator<Item = Result<Entry<'a>, Fault>> + 'a {
+    ) -> impl Iterator<Item = Result<Entry<'_>, Fault>> + '_ {
         let mut at = from;
         core::iter::from_fn(move || {
             if at >= self.end() {
@@ -238,10 +238,7 @@ impl DirFormat {
     }
 
     /// All entries of a block, unused ones too.
-    pub fn entries<'a>(
-        self,
-        block: &'a [u8],
-    ) -> impl Iterator<Item = Result<Entry<'a>, Fault>> + 'a {
+    pub fn entries(self, block: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Fault>> + '_ {
         self.entries_from(block, 0)
     }
 
@@ -276,7 +273,7 @@ impl DirFormat {
 
     /// All entries of a block that was checked when it was read: here only what keeps the walk
     /// going forward is looked at, because lookups go this way.
-    fn spans<'a>(self, block: &'a [u8]) -> impl Iterator<Item = Result<Span, Fault>> + 'a {
+    fn spans(self, block: &[u8]) -> impl Iterator<Item = Result<Span, Fault>> + '_ {
         let mut at = 0usize;
         core::iter::from_fn(move || {
             if at >= self.end() {

@@ -107,7 +107,7 @@ impl Extent {
         Some(Self {
             lblk: FileBlock(le32(bytes, at)?),
             len,
-            pblk: DiskBlock(u64::from(high) << 32 | u64::from(le32(bytes, at.checked_add(8)?)?)),
+            pblk: DiskBlock((u64::from(high) << 32) | u64::from(le32(bytes, at.checked_add(8)?)?)),
             unwritten,
         })
     }
@@ -146,7 +146,7 @@ impl Index {
         let high = le16(bytes, at.checked_add(8)?)?;
         Some(Self {
             lblk: FileBlock(le32(bytes, at)?),
-            child: DiskBlock(u64::from(high) << 32 | u64::from(le32(bytes, at.checked_add(4)?)?)),
+            child: DiskBlock((u64::from(high) << 32) | u64::from(le32(bytes, at.checked_add(4)?)?)),
         })
     }
 

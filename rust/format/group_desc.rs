@@ -83,7 +83,7 @@ fn block(desc: &[u8], at: &Halves) -> Option<DiskBlock> {
         0
     };
     Some(DiskBlock(
-        u64::from(high) << 32 | u64::from(le32(desc, at.0)?),
+        (u64::from(high) << 32) | u64::from(le32(desc, at.0)?),
     ))
 }
 
@@ -102,7 +102,7 @@ fn count(desc: &[u8], at: &Halves) -> Option<u32> {
     } else {
         0
     };
-    Some(u32::from(high) << 16 | u32::from(le16(desc, at.0)?))
+    Some((u32::from(high) << 16) | u32::from(le16(desc, at.0)?))
 }
 
 fn put_count(desc: &mut [u8], at: &Halves, value: u32) -> Option<()> {

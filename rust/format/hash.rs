@@ -141,8 +141,8 @@ impl Hasher {
         let mut rest = name;
         while !rest.is_empty() {
             let len = super::bytes::clamp32(rest.len());
-            let pad = len | len << 8;
-            let pad = pad | pad << 16;
+            let pad = len | (len << 8);
+            let pad = pad | (pad << 16);
             let (now, later) = rest.split_at(rest.len().min(N.saturating_mul(4)));
             let mut words = [pad; N];
             for (word, bytes) in words.iter_mut().zip(now.chunks(4)) {

@@ -122,7 +122,7 @@ impl IndexFormat {
         let fields = le32(block, INFO.saturating_add(4)).ok_or(short)?;
         let [version, length, levels, flags] = fields.to_le_bytes();
         if word != 0 || flags & 1 != 0 {
-            return Err(bad(H::Flags, u64::from(word) << 8 | u64::from(flags), 0));
+            return Err(bad(H::Flags, (u64::from(word) << 8) | u64::from(flags), 0));
         }
         if length != 8 {
             return Err(bad(H::InfoLength, u64::from(length), 0));

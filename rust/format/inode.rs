@@ -241,7 +241,7 @@ impl Timestamp {
         let sec = self.sec.clamp(TIME_MIN, max);
         let low = sec as i32;
         let epoch = sec.saturating_sub(i64::from(low)) >> 32;
-        let extra = (epoch as u32 & 3) | self.nsec.min(999_999_999) << 2;
+        let extra = (epoch as u32 & 3) | (self.nsec.min(999_999_999) << 2);
         (U32::new(low as u32), U32::new(extra))
     }
 }
@@ -315,8 +315,8 @@ impl InodeFields {
         let (flags, blocks) = Self::read_blocks(base, geometry);
         let fields = Self {
             mode,
-            uid: u32::from(base.uid_high.get()) << 16 | u32::from(base.uid.get()),
-            gid: u32::from(base.gid_high.get()) << 16 | u32::from(base.gid.get()),
+            uid: (u32::from(base.uid_high.get()) << 16) | u32::from(base.uid.get()),
+            gid: (u32::from(base.gid_high.get()) << 16) | u32::from(base.gid.get()),
             size: Self::read_size(base, geometry)?,
             blocks,
             links: base.links.get(),
@@ -333,7 +333,7 @@ impl InodeFields {
             }),
             dtime: base.dtime.get(),
             file_acl: DiskBlock(
-                u64::from(base.file_acl_high.get()) << 32 | u64::from(base.file_acl_lo.get()),
+                (u64::from(base.file_acl_high.get()) << 32) | u64::from(base.file_acl_lo.get()),
             ),
             project: if has(end::PROJECT) {
                 extra.projid.get()
@@ -342,11 +342,11 @@ impl InodeFields {
             },
             extra_isize,
             i_block: base.block,
-            version: u64::from(if has(end::VERSION) {
+            version: (u64::from(if has(end::VERSION) {
                 extra.version_hi.get()
             } else {
                 0
-            }) << 32
+            }) << 32)
                 | u64::from(base.version.get()),
         };
         if fields.file_acl.get() != 0 && !geometry.has_blocks(fields.file_acl, 1) {
@@ -379,7 +379,7 @@ impl InodeFields {
         } else {
             0
         };
-        let size = u64::from(high) << 32 | u64::from(base.size_lo.get());
+        let size = (u64::from(high) << 32) | u64::from(base.size_lo.get());
         if i64::try_from(size).is_err() {
             return Err(Fault::Inode(I::Size, size, 0));
         }
@@ -392,7 +392,7 @@ impl InodeFields {
         if !geometry.huge_file() {
             return (flags.without(InodeFlags::HUGE_FILE), low);
         }
-        let count = u64::from(base.blocks_high.get()) << 32 | low;
+        let count = (u64::from(base.blocks_high.get()) << 32) | low;
         if flags.has(InodeFlags::HUGE_FILE) {
             let sectors = count << geometry.block_bits().saturating_sub(9);
             return (flags.without(InodeFlags::HUGE_FILE), sectors);
@@ -520,18 +520,18 @@ impl InodeFields {
         match word(0) {
             0 => {
                 let new = word(4);
-                (new >> 8 & 0xfff, new & 0xff | new >> 12 & 0xf_ff00)
+                ((new >> 8) & 0xfff, new & 0xff | (new >> 12) & 0xf_ff00)
             }
-            old => (old >> 8 & 0xff, old & 0xff),
+            old => ((old >> 8) & 0xff, old & 0xff),
         }
     }
 
     /// Sets the device of a special file, in the old form where it fits.
     pub fn set_device(&mut self, major: u32, minor: u32) {
         let (old, new) = if major <= 0xff && minor <= 0xff {
-            (major << 8 | minor, 0)
+            ((major << 8) | minor, 0)
         } else {
-            let new = minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12;
+            let new = minor & 0xff | ((major & 0xfff) << 8) | ((minor & 0xf_ff00) << 12);
             (0, new)
         };
         self.i_block = [0; I_BLOCK_LEN];

@@ -183,9 +183,9 @@ impl Superblock {
             errors: raw.error_policy(),
             default_mount_opts: raw.default_mount_opts.get(),
             reserved_blocks: raw.reserved_blocks(),
-            reserved_uid: u32::from(raw.def_resuid_hi.get()) << 16
+            reserved_uid: (u32::from(raw.def_resuid_hi.get()) << 16)
                 | u32::from(raw.def_resuid.get()),
-            reserved_gid: u32::from(raw.def_resgid_hi.get()) << 16
+            reserved_gid: (u32::from(raw.def_resgid_hi.get()) << 16)
                 | u32::from(raw.def_resgid.get()),
             journal: raw.journal_place(&geometry)?,
             last_orphan: inode(raw.last_orphan.get()),

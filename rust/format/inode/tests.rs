@@ -122,7 +122,7 @@ fn sizes_and_kinds() {
         assert_eq!(InodeFields::decode(&raw, &geometry).is_ok(), ok);
     }
     for bits in 0..16u16 {
-        let kind = InodeKind::of_mode(bits << 12 | 0o644);
+        let kind = InodeKind::of_mode((bits << 12) | 0o644);
         assert_eq!(kind.map(InodeKind::mode_bits), kind.map(|_| bits << 12));
     }
     raw = [0; 256];

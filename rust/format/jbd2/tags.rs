@@ -127,7 +127,7 @@ impl Tags<'_> {
         self.at = tag_end.checked_add(uuid)?;
         self.done = flags & TAG_LAST != 0;
         Some(Tag {
-            block: DiskBlock(u64::from(high) << 32 | u64::from(low)),
+            block: DiskBlock((u64::from(high) << 32) | u64::from(low)),
             escaped: flags & TAG_ESCAPED != 0,
             checksum,
         })

@@ -239,7 +239,7 @@ impl RawSuperblock {
 
     fn joined(&self, high: U32, low: U32) -> u64 {
         let high = if self.has_64bit() { high.get() } else { 0 };
-        u64::from(high) << 32 | u64::from(low.get())
+        (u64::from(high) << 32) | u64::from(low.get())
     }
 
     /// Number of blocks of the file system.
