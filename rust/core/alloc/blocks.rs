@@ -42,8 +42,8 @@ impl Allocator {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] when the bitmap is not to be trusted; the group is then left alone for
-    /// good, and later calls fail with [`Error::NoSpace`].
+    /// [`Error::Corrupt`] when the bitmap is not to be trusted and [`Error::Io`] when it cannot be
+    /// read; the group is then left alone for good, and later calls fail with [`Error::NoSpace`].
     pub(super) fn lock(&self, group: Group) -> Result<Locked<'_>> {
         let mut locked = self.enter(group)?;
         self.loaded(&mut locked)?;
@@ -79,7 +79,7 @@ impl Allocator {
             return Ok(());
         }
         let result = self.load(locked);
-        if matches!(result, Err(Error::Corrupt(..))) {
+        if matches!(result, Err(Error::Corrupt(..) | Error::Io(_))) {
             locked.condemn();
         }
         result

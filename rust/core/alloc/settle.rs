@@ -71,7 +71,7 @@ impl Allocator {
     /// Frees blocks that are in use on disk. They can be allocated again when the handle's
     /// transaction is durable. For metadata blocks call [`Handle::forget`] first.
     ///
-    /// Blocks of a group whose bitmap is corrupt stay in use, as nobody can tell.
+    /// Blocks of a group whose bitmap is corrupt or lost stay in use, as nobody can tell.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Allocator {
             let mut locked = match self.lock(group) {
                 Ok(locked) => locked,
                 Err(Error::NoSpace) => continue,
-                Err(error @ Error::Corrupt(..)) => {
+                Err(error @ (Error::Corrupt(..) | Error::Io(_))) => {
                     self.note_fault(error);
                     continue;
                 }

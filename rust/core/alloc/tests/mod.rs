@@ -69,6 +69,10 @@ impl Volume {
             .write(true)
             .open(&file.0)
             .unwrap();
+        Self::on(backend, file)
+    }
+
+    fn on(backend: impl crate::host::device::Backend + 'static, file: TempFile) -> Self {
         let device = Arc::new(Device::new(backend, false, "test"), GFP).unwrap();
         let mut record = [0; 1024];
         device.read_bytes(1024, &mut record).unwrap();

@@ -112,6 +112,71 @@ fn a_corrupt_bitmap_is_left_alone() {
     assert!(victim > 0 && place > 0);
 }
 
+/// A device of which one block cannot be read.
+struct Bad {
+    file: std::fs::File,
+    offset: u64,
+}
+
+impl crate::host::device::Backend for Bad {
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        if offset == self.offset {
+            return Err(std::io::Error::other("bad sector"));
+        }
+        self.file.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        self.file.write_at(offset, from)
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_unreadable_bitmap_is_left_alone() {
+    let volume = Volume::new(600 << 20, &[]);
+    let offset = volume
+        .allocator
+        .groups
+        .get(Group(0))
+        .unwrap()
+        .block_bitmap
+        .get()
+        * 4096;
+    volume.journal.close().unwrap();
+    let Volume { file, .. } = volume;
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&file.0)
+        .unwrap();
+    let bad = Bad {
+        file: opened,
+        offset,
+    };
+    let volume = Volume::on(bad, file);
+    let before = volume.allocator.statistics();
+    let all = before.available_blocks;
+    let run = volume.allocate(near(20_000, 100)).unwrap();
+    assert_ne!(
+        volume.allocator.geometry().group_of(run.start).unwrap().0,
+        Group(0)
+    );
+    assert!(matches!(volume.allocator.take_fault(), Some(Error::Io(_))));
+    // Its blocks are not promised to anybody any more.
+    assert!(matches!(
+        volume.allocator.reserve(&volume.journal, all - 100, false),
+        Err(Error::NoSpace)
+    ));
+}
+
 #[test]
 fn wrong_changes_are_refused_whole() {
     let volume = Volume::new(300 << 20, &[]);
