@@ -11,8 +11,7 @@ use super::platform::{Vec, GFP};
 use super::volume::Volume;
 use crate::format::fault::Fault;
 use crate::format::units::{DiskBlock, Ino};
-use crate::format::xattr::{Attrs, POSIX_ACL_ACCESS, POSIX_ACL_DEFAULT};
-use crate::format::{acl, xattr};
+use crate::format::xattr::Attrs;
 
 /// Where the attributes of one inode are.
 #[derive(Clone, Copy, Debug)]
@@ -25,25 +24,6 @@ pub struct Attributes<'a> {
     pub extra_size: u16,
     /// The block of attributes, if there is one.
     pub block: Option<DiskBlock>,
-}
-
-/// Which of an inode's two access control lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acl {
-    /// The inode's own.
-    Access,
-    /// What new inodes in a directory get.
-    Default,
-}
-
-impl Acl {
-    /// The name index of its attribute.
-    pub const fn index(self) -> u8 {
-        match self {
-            Self::Access => POSIX_ACL_ACCESS,
-            Self::Default => POSIX_ACL_DEFAULT,
-        }
-    }
 }
 
 impl Attributes<'_> {
@@ -74,30 +54,13 @@ impl Attributes<'_> {
         })
     }
 
-    /// An access control list in the form of the xattr interface; `None` if there is none.
-    pub fn acl(&self, volume: &Volume, which: Acl) -> Result<Option<Vec<u8>>> {
-        let disk = match self.get(volume, which.index(), b"") {
-            Err(Error::NoData) => return Ok(None),
-            got => got?,
-        };
-        let corrupt = |fault| self.corrupt(DiskBlock(0), fault);
-        let len = acl::to_xattr(&disk, None).map_err(corrupt)?;
-        let mut list = Vec::from_elem(0u8, len, GFP)?;
-        acl::to_xattr(&disk, Some(&mut list)).map_err(corrupt)?;
-        Ok(Some(list))
-    }
-
     fn corrupt(&self, block: DiskBlock, fault: Fault) -> Error {
         let ino = self.ino;
         Error::Corrupt(Place { ino, block }, fault)
     }
 
     /// Calls `each` for the record and for the block, until it says `false`.
-    fn visit(
-        &self,
-        volume: &Volume,
-        mut each: impl FnMut(&xattr::Attrs<'_>) -> Result<bool>,
-    ) -> Result {
+    fn visit(&self, volume: &Volume, mut each: impl FnMut(&Attrs<'_>) -> Result<bool>) -> Result {
         let in_body = Attrs::in_body(self.record, self.extra_size);
         if let Some(attrs) = in_body.map_err(|fault| self.corrupt(DiskBlock(0), fault))? {
             if !each(&attrs)? {

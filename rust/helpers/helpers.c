@@ -10,6 +10,7 @@
 
 #include "bio.c"
 #include "blkdev.c"
+#include "compat.c"
 #include "completion.c"
 #include "delayed_call.c"
 #include "fs.c"

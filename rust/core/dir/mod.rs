@@ -21,7 +21,7 @@ mod tests;
 pub use crate::format::dirent::NAME_MAX;
 pub use blocks::Blocks;
 pub use file_blocks::FileBlocks;
-pub use read::{Entry, Width, END};
+pub use read::Width;
 
 use super::error::{Error, Place, Result};
 use crate::format::dirent::{DirFormat, FileType};

@@ -11,26 +11,27 @@ use super::index::Step;
 use super::{Blocks, Directory, New};
 use crate::core::error::{Error, Result};
 use crate::core::platform::{Block, Vec, GFP};
+use crate::format::bytes::{clamp32, index};
 use crate::format::dirent::{self, DirFormat};
 use crate::format::fault::{Fault, HtreeFault};
 use crate::format::hash::Hasher;
 use crate::format::htree::{IndexEntry, Place};
 use crate::format::units::FileBlock;
 
-/// A name in a leaf that is split.
+/// A name in a leaf that is split. Small, because sorting takes room on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Slot {
     hash: u32,
-    offset: usize,
+    offset: u32,
     /// Bytes that the entry needs.
-    need: usize,
+    need: u32,
 }
 
 /// How many of the names stay: up to half the bytes go, or half the names if there is so much room
 /// that the bytes do not matter.
 fn division(slots: &[Slot], block_size: usize) -> usize {
-    let half = block_size / 2;
-    let mut moved_bytes = 0usize;
+    let half = clamp32(block_size / 2);
+    let mut moved_bytes = 0u32;
     let mut stay = slots.len();
     for slot in slots.iter().rev() {
         if moved_bytes.saturating_add(slot.need / 2) > half {
@@ -51,7 +52,7 @@ fn fill(
 ) -> core::result::Result<(), Fault> {
     let (mut at, mut last) = (0, None);
     for slot in slots {
-        let entry = format.entry(from, slot.offset)?;
+        let entry = format.entry(from, index(slot.offset))?;
         let next = format.append(block, at, &entry)?;
         (at, last) = (next, Some(at));
     }
@@ -80,8 +81,8 @@ impl<B: Blocks> Directory<B> {
                 slots.push(
                     Slot {
                         hash,
-                        offset: entry.at,
-                        need: dirent::space(entry.name.len()),
+                        offset: clamp32(entry.at),
+                        need: clamp32(dirent::space(entry.name.len())),
                     },
                     GFP,
                 )?;

@@ -7,7 +7,7 @@ use crate::core::cache::Kind;
 use crate::core::error::Result;
 use crate::core::platform::Vec;
 use crate::core::volume::Volume;
-use crate::core::xattr::{Acl, Attributes};
+use crate::core::xattr::Attributes;
 use crate::format::units::DiskBlock;
 
 impl Inode {
@@ -19,11 +19,6 @@ impl Inode {
     /// The names of all attributes; see [`Attributes::list`].
     pub fn xattr_list(&self, volume: &Volume, each: impl FnMut(u8, &[u8]) -> Result) -> Result {
         self.with_xattrs(volume, |attributes| attributes.list(volume, each))
-    }
-
-    /// An access control list; see [`Attributes::acl`].
-    pub fn acl(&self, volume: &Volume, which: Acl) -> Result<Option<Vec<u8>>> {
-        self.with_xattrs(volume, |attributes| attributes.acl(volume, which))
     }
 
     fn with_xattrs<R>(

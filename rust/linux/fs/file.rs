@@ -54,6 +54,15 @@ impl<F: FileSystem> File<F> {
         self.mode() & bindings::FMODE_WRITE != 0
     }
 
+    /// Whether its reader keeps positions in a directory in 32 bits.
+    pub fn has_narrow_positions(&self) -> bool {
+        let mode = self.mode();
+        // SAFETY: It looks at the current task only.
+        let narrow_task = || unsafe { bindings::in_compat_syscall() };
+        mode & bindings::FMODE_32BITHASH != 0
+            || (mode & bindings::FMODE_64BITHASH == 0 && narrow_task())
+    }
+
     /// How many open files can write to the inode. It may change at once.
     pub fn writers(&self) -> i32 {
         // SAFETY: A word that is read whole.

@@ -3,7 +3,9 @@
 //! Directories and attributes that e2fsprogs made, read by us; ours, judged by e2fsck.
 
 use host_core::core::error::Error;
-use host_core::core::mount::{Acl, MountOptions};
+use host_core::core::mount::MountOptions;
+use host_core::format::acl::to_xattr;
+use host_core::format::xattr::{POSIX_ACL_ACCESS, POSIX_ACL_DEFAULT};
 use host_core::host::recording::Recording;
 use host_core::hostfs::HostFs;
 use host_core::testing::{assert_clean, debugfs, run, TempFile};
@@ -267,9 +269,14 @@ fn attributes_of_debugfs() {
             fs.fs.xattr_get(&inode, 1, b"none").err(),
             Some(Error::NoData)
         );
-        let list = fs.fs.acl(&inode, Acl::Access).unwrap().unwrap();
-        assert_eq!(&list[..], &acl[..]);
-        assert!(fs.fs.acl(&inode, Acl::Default).unwrap().is_none());
+        let disk = fs.fs.xattr_get(&inode, POSIX_ACL_ACCESS, b"").unwrap();
+        let mut list = vec![0; to_xattr(&disk, None).unwrap()];
+        to_xattr(&disk, Some(&mut list)).unwrap();
+        assert_eq!(list, acl);
+        assert_eq!(
+            fs.fs.xattr_get(&inode, POSIX_ACL_DEFAULT, b"").err(),
+            Some(Error::NoData)
+        );
         // They stay when the inode changes.
         fs.create("/d/x", 0o644).unwrap();
         fs.unmount().unwrap();
