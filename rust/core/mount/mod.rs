@@ -25,7 +25,6 @@ mod xattr;
 pub use super::dir::Width;
 pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
 pub use super::map::{Completion, Mapping, Ordered, State};
-pub use super::xattr::Acl;
 pub use crate::format::inode::Timestamp;
 pub use data::AttributeChanges;
 pub use features::Obstacle;
