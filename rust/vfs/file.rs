@@ -4,6 +4,7 @@
 
 use super::error::OrErrno;
 use super::{map, writeback, InodeExt, Rext4};
+use crate::core::events;
 use crate::core::mount::State;
 use crate::format::units::FileBlock;
 use crate::linux::fs::file::{File, FileOps, Opening, Seek, SeekKind};
@@ -181,6 +182,7 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
                 return Ok(0);
             }
             iocb.modified()?;
+            note_direct(iocb, from.count(), false, true)?;
             let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, How::default());
             drop(shared);
             return written;
@@ -202,9 +204,18 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
     }
     let shape = shape(inode, iocb.pos(), count as u64)?;
     let how = How { wait: shape.extends || shape.unaligned, overwrite_only: false };
+    note_direct(iocb, count, shape.extends, false)?;
     let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, how);
     drop(locked);
     written
+}
+
+/// Tells of a direct write; `shared` is how the inode is locked.
+fn note_direct(iocb: &Kiocb<'_, Rext4>, count: usize, extends: bool, shared: bool) -> Result {
+    let inode = iocb.inode();
+    let (device, ino) = (inode.fs().device(), inode.core()?.ino());
+    events::dio_write(device, ino, iocb.pos(), count as u64, extends, shared);
+    Ok(())
 }
 
 /// What follows a direct write.

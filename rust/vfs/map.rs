@@ -4,6 +4,7 @@
 
 use super::error::OrErrno;
 use super::{writeback, InodeExt, Rext4};
+use crate::core::events;
 use crate::core::mount::{Mapping as CoreMapping, State};
 use crate::format::units::{DiskBlock, FileBlock};
 use crate::linux::fs::address_space::AddressSpaceOps;
@@ -107,10 +108,19 @@ impl IomapOps<Rext4> for Write {
             // A hole is zero already.
             return lookup(inode, pos, length, for_readers);
         }
+        let core = inode.core()?;
+        events::da_write_begin(inode.fs().device(), core.ino(), pos, length);
         let (first, count) = blocks_of(inode, pos, length)?;
         let privileged = File::<Rext4>::caller_is_privileged();
-        let (mapping, is_new) = inode.fs().write_begin(inode.core()?, first, count, privileged).errno()?;
+        let (mapping, is_new) = inode.fs().write_begin(core, first, count, privileged).errno()?;
         Ok(Mapping { is_new, ..in_bytes(inode, &mapping, for_readers) })
+    }
+
+    fn end(inode: &Inode<Rext4>, pos: u64, length: u64, written: u64, flags: Flags, _: &Mapping) -> Result {
+        if !flags.is_zero() {
+            events::da_write_end(inode.fs().device(), inode.core()?.ino(), pos, length, written);
+        }
+        Ok(())
     }
 
     fn punch(inode: &Inode<Rext4>, start: u64, length: u64) {

@@ -9,6 +9,7 @@
 use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
+use crate::core::events::{self, Pass};
 use crate::core::mount::{Completion, Ordered, State};
 use crate::core::platform::{NofsScope, Vec, GFP};
 use crate::format::units::FileBlock;
@@ -43,18 +44,39 @@ impl WritebackOps<Rext4> for Writeback {
         };
         let end = write.pos().saturating_add(write.len());
         let mut fresh = Vec::new();
-        end > core.disk_size()
+        let ordered = end > core.disk_size()
             || write.is_unwritten()
             || collect(inode, write.pos(), write.len(), &mut fresh).is_err()
-            || !fresh.is_empty()
+            || !fresh.is_empty();
+        events::ordered_submit(inode.fs().device(), core.ino(), write.pos(), write.len(), write.sector(), ordered);
+        ordered
     }
 }
 
 /// The pass of writing an inode back.
-pub(super) fn write_pages(_: &Inode<Rext4>, control: &mut Control<'_, Rext4, Writeback>) -> Result {
+pub(super) fn write_pages(inode: &Inode<Rext4>, control: &mut Control<'_, Rext4, Writeback>) -> Result {
     // Folios are locked: memory must not be found by writing others back.
     let _nofs = NofsScope::enter();
-    control.write_pages()
+    let (device, ino) = (inode.fs().device(), inode.core()?.ino());
+    let before = control.pages_left();
+    events::writepages(device, ino, || pass(control));
+    let written = control.write_pages();
+    let result = written.err().map_or(0, Error::to_errno);
+    events::writepages_result(device, ino, result, before.saturating_sub(control.pages_left()), || pass(control));
+    written
+}
+
+/// What the kernel asks of a pass, for the events.
+fn pass(control: &Control<'_, Rext4, Writeback>) -> Pass {
+    Pass {
+        pages: control.pages_left(),
+        skipped: control.pages_skipped(),
+        range: control.range(),
+        next_page: control.next_page(),
+        sync: control.is_sync(),
+        periodic: control.is_periodic(),
+        cyclic: control.is_cyclic(),
+    }
 }
 
 /// Adds to `into` what of the bytes `pos..pos + len` is on its way to the device.
@@ -130,6 +152,10 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
     let mut size = 0;
     let mut result = Ok(());
     for write in writes {
+        if let Ok(core) = inode.core() {
+            let error = write.error().map_or(0, Error::to_errno);
+            events::ordered_end(inode.fs().device(), core.ino(), write.pos(), write.len(), error);
+        }
         if write.error().is_some() {
             fail(inode, write.pos(), write.len());
         } else if result.is_ok() {

@@ -6,8 +6,9 @@
 //! C headers: `include/linux/blkdev.h`, `include/linux/bio.h`.
 
 use super::buffer::Block;
+use super::{note_end, note_submit};
 use crate::linux::alloc::{AllocError, Vec, GFP};
-use crate::linux::bindings;
+use crate::linux::{bindings, trace};
 use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -213,17 +214,18 @@ impl Device {
         if end.is_none_or(|end| end > self.size_bytes()) {
             return Err(DeviceError::Io);
         }
-        // SAFETY: Open; the bytes are `kmalloc`ed and borrowed for writing until the call returns,
-        // which waits for the transfer.
-        check(unsafe {
-            bindings::bdev_rw_virt(
-                self.raw(),
-                sector,
+        let flags = bindings::req_op_REQ_OP_READ | bindings::REQ_META | bindings::REQ_PRIO;
+        let bio = Bio::new(self, sector, 1, flags);
+        // SAFETY: The bytes are `kmalloc`ed and borrowed for writing until after the wait. There is
+        // room for them.
+        unsafe {
+            bindings::bio_add_virt_nofail(
+                bio.raw(),
                 bytes.as_mut_ptr().cast::<c_void>(),
-                bytes.len(),
-                bindings::req_op_REQ_OP_READ | bindings::REQ_META | bindings::REQ_PRIO,
+                bytes.len() as c_uint,
             )
-        })
+        };
+        bio.submit_and_wait(None)
     }
 
     /// Reads `count` neighbours with large requests and hands each to `each`, in order, once all are
@@ -349,6 +351,10 @@ impl Device {
 
     /// Makes all finished writes durable.
     pub fn flush(&self) -> Result<(), DeviceError> {
+        if trace::bio_submit::enabled() {
+            let op = bindings::req_op_REQ_OP_WRITE | bindings::REQ_PREFLUSH;
+            trace::bio_submit::emit(self.dev(), 0, 0, op);
+        }
         // SAFETY: Open: the type invariant.
         check(unsafe { bindings::blkdev_issue_flush(self.raw()) })
     }
@@ -410,6 +416,7 @@ impl Bio {
             // SAFETY: Both are ours; the submission ends our ownership of `earlier`, which is consumed.
             unsafe {
                 bindings::bio_chain(earlier.raw(), self.raw());
+                note_submit(earlier.raw());
                 bindings::submit_bio(earlier.raw());
             }
         }
@@ -422,7 +429,9 @@ impl Bio {
         // SAFETY: The bio is ours and stays so through the wait; the plug is null or was started by
         // the caller. The put is of the reference the allocation gave.
         unsafe {
+            let at = (*self.raw()).bi_iter;
             bindings::bio_await(self.raw(), plug.cast::<c_void>(), Some(submit_and_unplug));
+            note_end(self.raw(), at.bi_sector, at.bi_size);
             let status = (*self.raw()).bi_status;
             bindings::bio_put(self.raw());
             check(bindings::blk_status_to_errno(status))
@@ -438,6 +447,7 @@ impl Bio {
 unsafe extern "C" fn submit_and_unplug(bio: *mut bindings::bio, plug: *mut c_void) {
     // SAFETY: The contract of this function.
     unsafe {
+        note_submit(bio);
         bindings::submit_bio(bio);
         if !plug.is_null() {
             bindings::blk_finish_plug(plug.cast());

@@ -14,6 +14,7 @@ use super::sb::SuperBlock;
 use super::super_ops::SuperOps;
 use super::FileSystem;
 use crate::linux::bindings;
+use crate::linux::block::{note_end, note_submit};
 use crate::linux::iomap::Mapping;
 use crate::linux::nofs::NofsScope;
 use core::cell::Cell;
@@ -275,6 +276,7 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
             if error != 0 {
                 return bindings::iomap_ioend_writeback_submit(pass, error);
             }
+            note_submit(ptr::addr_of_mut!((*write).io_bio));
             if (*write).io_bio.bi_end_io.is_none() {
                 return bindings::iomap_ioend_writeback_submit(pass, 0);
             }
@@ -336,6 +338,7 @@ impl<F: FileSystem + SuperOps> Completions<F> {
             bindings::rcu_read_lock();
             let write = bindings::iomap_ioend_from_bio(bio);
             (*write).io_error = bindings::blk_status_to_errno((*bio).bi_status);
+            note_end(bio, (*write).io_sector, (*write).io_size as u32);
             let this = &SuperBlock::<F>::from_raw((*(*write).io_inode).i_sb)
                 .info()
                 .completions;
