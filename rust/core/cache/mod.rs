@@ -263,7 +263,12 @@ impl Cache {
                     due_inodes: 0,
                     forgotten: false,
                 };
-                let version = Mutex::new(version, lock_class!("rext4_buffer"))?;
+                let class = match kind {
+                    // A bitmap's sum is in its descriptor, which is looked at while the bitmap is locked.
+                    Kind::Descriptors(_) => lock_class!("rext4_descriptors"),
+                    _ => lock_class!("rext4_buffer"),
+                };
+                let version = Mutex::new(version, class)?;
                 let entry = Entry {
                     block,
                     kind,
