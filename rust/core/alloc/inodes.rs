@@ -191,25 +191,7 @@ impl Allocator {
             .ino_at(group, index)
             .ok_or(no_group(group, geometry))?;
         let place = self.inode_place(ino)?;
-        let per_block = geometry.inodes_per_block().get();
-        let first = index.saturating_sub(index % per_block);
-        let neighbours = bitmap::next_set(bits, first..first.saturating_add(per_block));
-        let known = self
-            .cache
-            .peek(place.block)
-            .filter(|table| table.kind() == Kind::InodeTable(place.first));
-        let table = match (known, neighbours) {
-            (Some(table), _) => table,
-            (None, Some(_)) => {
-                self.cache
-                    .read(&self.device, place.block, Kind::InodeTable(place.first))?
-            }
-            // Nobody has written it since the file system was made: what is on disk does not matter.
-            (None, None) => {
-                self.cache
-                    .fresh(&self.device, place.block, Kind::InodeTable(place.first))?
-            }
-        };
+        let table = self.table_block(&place, index, bits)?;
         Ok(Candidate {
             index,
             ino,
@@ -217,6 +199,23 @@ impl Allocator {
             table,
             offset: place.offset,
         })
+    }
+
+    /// The block of the inode table at `place`, where the free inode with bit `index` of `bits` goes.
+    fn table_block(&self, place: &InodeLocation, index: u32, bits: &[u8]) -> Result<Buffer> {
+        let kind = Kind::InodeTable(place.first);
+        let known = self.cache.peek(place.block);
+        if let Some(table) = known.filter(|table| table.kind() == kind) {
+            return Ok(table);
+        }
+        let per_block = self.geometry().inodes_per_block().get();
+        let first = index.saturating_sub(index % per_block);
+        let neighbours = first..first.saturating_add(per_block);
+        if bitmap::next_set(bits, neighbours).is_some() {
+            return self.cache.read(&self.device, place.block, kind);
+        }
+        // No inode of it is in use: what is on disk does not matter.
+        self.cache.fresh(&self.device, place.block, kind)
     }
 
     fn read_inode_bitmap(&self, group: Group, block: DiskBlock) -> Result<Buffer> {

@@ -44,35 +44,7 @@ impl Model {
         let total = volume.allocator.geometry().block_count();
         let pick = |numbers: &mut Numbers, len: usize| numbers.below(len.max(1) as u64) as usize;
         match numbers.below(100) {
-            0..=39 => {
-                let len = 1 << numbers.below(13);
-                let len = 1 + numbers.below(len) as u32;
-                let goal = DiskBlock(numbers.below(total + 10));
-                let goal = if numbers.below(2) == 0 {
-                    Goal::Next(goal)
-                } else {
-                    Goal::Near(goal)
-                };
-                let at = pick(numbers, self.windows.len());
-                let window = if numbers.below(3) == 0 {
-                    None
-                } else {
-                    self.windows.get_mut(at)
-                };
-                let logical = FileBlock(numbers.below(3) as u32);
-                let file_blocks = u64::from(len) + numbers.below(10_000);
-                match volume.allocate(Request {
-                    ino: Ino(12),
-                    logical,
-                    goal,
-                    len,
-                    file_blocks,
-                    window,
-                }) {
-                    Ok(run) => self.add(run, volume),
-                    Err(error) => assert_eq!(error, Error::NoSpace),
-                }
-            }
+            0..=39 => self.allocate(numbers, volume),
             40..=64 => self.settle_or_release(numbers, volume),
             65..=79 => self.free(numbers, volume),
             80..=82 => {
@@ -111,6 +83,36 @@ impl Model {
                     .unwrap();
             }
             _ => {}
+        }
+    }
+
+    fn allocate(&mut self, numbers: &mut Numbers, volume: &Volume) {
+        let len = 1 << numbers.below(13);
+        let len = 1 + numbers.below(len) as u32;
+        let goal = DiskBlock(numbers.below(volume.allocator.geometry().block_count() + 10));
+        let goal = if numbers.below(2) == 0 {
+            Goal::Next(goal)
+        } else {
+            Goal::Near(goal)
+        };
+        let at = numbers.below(self.windows.len() as u64) as usize;
+        let window = if numbers.below(3) == 0 {
+            None
+        } else {
+            self.windows.get_mut(at)
+        };
+        let logical = FileBlock(numbers.below(3) as u32);
+        let file_blocks = u64::from(len) + numbers.below(10_000);
+        match volume.allocate(Request {
+            ino: Ino(12),
+            logical,
+            goal,
+            len,
+            file_blocks,
+            window,
+        }) {
+            Ok(run) => self.add(run, volume),
+            Err(error) => assert_eq!(error, Error::NoSpace),
         }
     }
 
