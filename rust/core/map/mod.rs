@@ -8,6 +8,8 @@
 //! disk: only then does [`FileMap::finish`] put it into the bitmap and the tree.
 
 mod change;
+#[cfg(test)]
+mod crash_tests;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
@@ -23,7 +25,7 @@ mod tests;
 mod tree;
 mod truncate;
 
-pub use ordered::{Completion, Ordered, BATCH};
+pub use ordered::{Completion, Ordered};
 
 use super::alloc::{Reservation, Window};
 use super::cache::Owner;

@@ -18,8 +18,11 @@ use crate::core::volume::Volume;
 use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN, MAX_WRITTEN};
 use crate::format::units::{DiskBlock, FileBlock};
 
-/// At most so many ordered extents should share a handle, so that it asks for few credits.
-pub const BATCH: usize = 16;
+/// At most so many ordered extents share a handle.
+const BATCH: usize = 32;
+/// Nor do more share one than need so many credits: the smallest journal has room for 256 in a
+/// transaction.
+const BATCH_CREDITS: u32 = 96;
 
 /// What is new about blocks whose data has reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,19 @@ impl Ordered {
 }
 
 impl FileMap {
+    /// How many of these, from the first on, should share a handle: at least one, if there is one.
+    pub fn batch(&self, volume: &Volume, finished: &[Ordered]) -> usize {
+        let mut count = finished.len().min(BATCH);
+        while count > 1 {
+            let batch = finished.get(..count).unwrap_or(finished);
+            if self.credits_for_finish(volume, batch) <= BATCH_CREDITS {
+                break;
+            }
+            count /= 2;
+        }
+        count
+    }
+
     /// How many credits a handle needs for [`Self::finish`] of these. The inode's record comes on top.
     pub fn credits_for_finish(&self, volume: &Volume, finished: &[Ordered]) -> u32 {
         let root = self.status.lock().root;

@@ -78,18 +78,21 @@ pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
         .set_block_size(superblock.geometry.block_size())
         .unwrap();
     let device = Arc::new(device, GFP).unwrap();
-    let cache = Arc::new(
-        Cache::new(Sealer::new(checksums, superblock.geometry.clone())).unwrap(),
-        GFP,
-    )
-    .unwrap();
-    let mut allocator = Allocator::open(&device, &cache, &superblock).unwrap();
     let mut extents = Vec::new();
+    for extent in &log {
+        extents.push(*extent, GFP).unwrap();
+    }
+    let mut start = Start::read(&device, extents, true, true).unwrap();
+    if start.dirty {
+        let blocks = superblock.geometry.block_count();
+        start.recover(&device, blocks).unwrap();
+    }
+    let sealer = Sealer::new(checksums, superblock.geometry.clone());
+    let cache = Arc::new(Cache::new(sealer).unwrap(), GFP).unwrap();
+    let mut allocator = Allocator::open(&device, &cache, &superblock).unwrap();
     for extent in log {
         allocator.add_system_zone(extent.run).unwrap();
-        extents.push(extent, GFP).unwrap();
     }
-    let start = Start::read(&device, extents, true, true).unwrap();
     let settings = Settings {
         interval: 60_000,
         barrier: false,
@@ -165,13 +168,16 @@ impl World {
         })
     }
 
-    pub(super) fn finish(&self, finished: &[Ordered]) {
-        let credits = 1 + self.map.credits_for_finish(&self.volume, finished);
-        let mut handle = self.volume.start(credits).unwrap();
-        self.map
-            .finish(&self.volume, &mut handle, finished)
-            .unwrap();
-        self.save(&self.map, &mut handle);
+    pub(super) fn finish(&self, mut finished: &[Ordered]) {
+        while !finished.is_empty() {
+            let count = self.map.batch(&self.volume, finished);
+            let (batch, rest) = finished.split_at(count);
+            let credits = 1 + self.map.credits_for_finish(&self.volume, batch);
+            let mut handle = self.volume.start(credits).unwrap();
+            self.map.finish(&self.volume, &mut handle, batch).unwrap();
+            self.save(&self.map, &mut handle);
+            finished = rest;
+        }
     }
 
     pub(super) fn remove(&self, range: BlockRange) {
@@ -255,7 +261,7 @@ pub(super) enum Is {
     Written,
 }
 
-fn is(state: State) -> Option<Is> {
+pub(super) fn is(state: State) -> Option<Is> {
     match state {
         State::Hole => None,
         State::Delayed => Some(Is::Delayed),
@@ -287,7 +293,7 @@ pub(super) fn compare(volume: &Volume, map: &FileMap, model: &Model, blocks: u32
 }
 
 /// Random life of one file; I/O that is under way is in `flying`.
-fn live(
+pub(super) fn live(
     world: &World,
     random: &mut Random,
     model: &mut Model,
@@ -481,7 +487,7 @@ fn deep_trees() {
         order.swap(at, random.below(at as u32 + 1) as usize);
     }
     let blocks = 48_000;
-    for batch in order.chunks(super::BATCH) {
+    for batch in order.chunks(16) {
         for at in batch {
             write(&world, &mut model, *at, 1);
         }

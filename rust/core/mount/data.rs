@@ -6,7 +6,7 @@ use super::{Filesystem, Inode, InodeKind, Timestamp};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::inode::{now, Touch};
-use crate::core::map::{BlockRange, Mapping, Ordered, BATCH};
+use crate::core::map::{BlockRange, Mapping, Ordered};
 use crate::core::platform::{Vec, GFP};
 use crate::format::inode::MODE_KIND;
 use crate::format::units::FileBlock;
@@ -290,21 +290,9 @@ impl Filesystem {
         inode: &Inode,
         ordered: &'a [Ordered],
     ) -> (&'a [Ordered], &'a [Ordered]) {
-        let limit = self
-            .volume
-            .journal()
-            .map_or(0, |journal| journal.max_credits());
-        let mut count = ordered.len().min(BATCH);
-        while count > 1 {
-            let batch = ordered.get(..count).unwrap_or(ordered);
-            let credits = inode
-                .map()
-                .map_or(0, |map| map.credits_for_finish(&self.volume, batch));
-            if credits.saturating_add(RECORD_CREDITS) <= limit {
-                break;
-            }
-            count /= 2;
-        }
+        let count = inode
+            .map()
+            .map_or(0, |map| map.batch(&self.volume, ordered));
         ordered.split_at_checked(count).unwrap_or((ordered, &[]))
     }
 
