@@ -158,13 +158,9 @@ impl FileMap {
         if self.put_if(part.range, State::Hole, same)? {
             let (device, ino) = (&volume.device, self.owner.ino);
             if part.state == State::Delayed {
-                events::promise(
-                    device,
-                    ino,
-                    Promise::Dropped,
-                    part.range.len(),
-                    || self.promised(),
-                );
+                events::promise(device, ino, Promise::Dropped, part.range.len(), || {
+                    self.promised()
+                });
             }
             if let State::InFlight(start) = part.state {
                 events::ordered_fail(device, self.shown(part));
@@ -266,13 +262,9 @@ impl FileMap {
             status.take_back(paid, u64::from(run.len()));
         }
         let (got, len) = placed?;
-        events::promise(
-            &volume.device,
-            self.owner.ino,
-            Promise::Kept,
-            len,
-            || self.promised(),
-        );
+        events::promise(&volume.device, self.owner.ino, Promise::Kept, len, || {
+            self.promised()
+        });
         self.mark_in_flight(volume, BlockRange::new(run.start, len), got.start)
     }
 

@@ -25,6 +25,7 @@ pub(super) struct World {
     pub(super) image: Recording,
     pub(super) volume: Volume,
     pub(super) map: FileMap,
+    log: std::vec::Vec<LogExtent>,
 }
 
 /// An image with one empty file, inode 12, besides the directories.
@@ -46,7 +47,30 @@ pub(super) fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
     bytes
 }
 
-pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
+/// Where the journal of an image lies.
+fn journal_of(bytes: &[u8]) -> std::vec::Vec<LogExtent> {
+    let mut log: std::vec::Vec<LogExtent> = std::vec::Vec::new();
+    let text = testing::debugfs(bytes, "blocks <8>");
+    let blocks = text.split_whitespace().filter_map(|word| word.parse().ok());
+    for (n, block) in (0..).zip(blocks) {
+        match log.last_mut() {
+            Some(last) if last.run.start.0 + u64::from(last.run.len) == block => last.run.len += 1,
+            _ => {
+                let run = Run {
+                    start: DiskBlock(block),
+                    len: 1,
+                };
+                log.push(LogExtent {
+                    first: LogBlock(n),
+                    run,
+                });
+            }
+        }
+    }
+    log
+}
+
+fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
     let functions = Functions {
         crc32c: crc::crc32c,
         crc16: crc::crc16,
@@ -54,24 +78,6 @@ pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
     let record = &bytes[1024..2048];
     let superblock = Superblock::parse(record, &functions, None).unwrap();
     let checksums = Superblock::checksums(record, functions).unwrap();
-    let mut log: std::vec::Vec<LogExtent> = std::vec::Vec::new();
-    let blocks = testing::debugfs(&bytes, "blocks <8>");
-    for (n, block) in (0..).zip(
-        blocks
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok()),
-    ) {
-        match log.last_mut() {
-            Some(last) if last.run.start.0 + u64::from(last.run.len) == block => last.run.len += 1,
-            _ => log.push(LogExtent {
-                first: LogBlock(n),
-                run: Run {
-                    start: DiskBlock(block),
-                    len: 1,
-                },
-            }),
-        }
-    }
     let image = Recording::new(bytes);
     let device = Device::new(image.clone(), false, "image");
     device
@@ -79,7 +85,7 @@ pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
         .unwrap();
     let device = Arc::new(device, GFP).unwrap();
     let mut extents = Vec::new();
-    for extent in &log {
+    for extent in log {
         extents.push(*extent, GFP).unwrap();
     }
     let mut start = Start::read(&device, extents, true, true).unwrap();
@@ -113,9 +119,25 @@ pub(super) fn open(bytes: std::vec::Vec<u8>) -> (Recording, Volume) {
 
 impl World {
     pub(super) fn new(bytes: std::vec::Vec<u8>) -> Self {
-        let (image, volume) = open(bytes);
+        let log = journal_of(&bytes);
+        Self::with_log(bytes, log)
+    }
+
+    fn with_log(bytes: std::vec::Vec<u8>, log: std::vec::Vec<LogExtent>) -> Self {
+        let (image, volume) = open(bytes, &log);
         let map = fresh_map(&volume);
-        Self { image, volume, map }
+        Self {
+            image,
+            volume,
+            map,
+            log,
+        }
+    }
+
+    /// What a mount finds when power failed after so many events of the device.
+    pub(super) fn cut_after(&self, events: usize) -> Self {
+        // An image like that is for recovery first: nobody else may read it.
+        Self::with_log(self.image.contents_after(events), self.log.clone())
     }
 
     pub(super) fn block_size(&self) -> u64 {
