@@ -25,7 +25,7 @@ pub use read::Width;
 
 use super::error::{Error, Place, Result};
 use crate::format::dirent::{DirFormat, FileType};
-use crate::format::fault::{Fault, InodeFault};
+use crate::format::fault::{DirFault, Fault, InodeFault};
 use crate::format::features::Compat;
 use crate::format::hash::{Hasher, Signedness};
 use crate::format::inode::InodeKind;
@@ -171,6 +171,11 @@ impl<B: Blocks> Directory<B> {
         file_type: FileType,
     ) -> Result {
         check_name(name)?;
+        if self.len == 0 {
+            // A directory has a first block from its birth.
+            let hole = Fault::Dir(DirFault::Hole, 0, 0);
+            return Err(self.corrupt_inode(hole));
+        }
         let entry = New {
             name,
             ino,

@@ -284,3 +284,83 @@ fn attributes_of_debugfs() {
         assert!(debugfs(&device.contents(), "ea_list /d").contains("user.short (3)"));
     }
 }
+
+/// An image with a directory `/big` of 3000 names, and the disk blocks of that directory.
+fn big_image(args: &[&str]) -> (Vec<u8>, Vec<usize>) {
+    let file = TempFile::new(16 * MIB);
+    let args: Vec<&str> = ["-q", "-F", "-b", "1024"]
+        .iter()
+        .chain(args)
+        .copied()
+        .collect();
+    assert_eq!(run("mkfs.ext4", &args, &file.0).0, 0);
+    let device = Recording::new(fs::read(&file.0).unwrap());
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.mkdir("/big", 0o755).unwrap();
+    fs.create("/big/0", 0o644).unwrap();
+    for n in 1..3000 {
+        fs.link("/big/0", &format!("/big/{}", name(n))).unwrap();
+    }
+    fs.unmount().unwrap();
+    let image = device.contents();
+    let blocks = debugfs(&image, "blocks /big");
+    let blocks = blocks
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok());
+    (image, blocks.collect())
+}
+
+#[test]
+fn a_bad_checksum_is_reported_with_its_place() {
+    let (image, blocks) = big_image(&[]);
+    for (n, &block) in blocks.iter().enumerate().filter(|(n, _)| n % 40 == 0) {
+        let mut broken = image.clone();
+        // A checksum of an index covers its entries in use only.
+        broken[block * 1024 + 12] ^= 4;
+        let mut fs = HostFs::mount(Recording::new(broken), &MountOptions::default()).unwrap();
+        match fs.names("/big", 100) {
+            Err(error @ Error::Corrupt(place, _)) => {
+                assert_eq!(
+                    (place.block.get() as usize, error.errno()),
+                    (block, 74),
+                    "{n}"
+                );
+            }
+            other => panic!("block {n}: {:?}", other.map(|names| names.len())),
+        }
+        fs.abandon();
+    }
+}
+
+#[test]
+fn scribbled_directories_do_no_harm() {
+    let (image, blocks) = big_image(&["-O", "^metadata_csum"]);
+    let mut random = 88_172_645_463_325_252u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 11) as usize % below
+    };
+    for round in 0..40 {
+        let mut broken = image.clone();
+        for _ in 0..=round % 4 {
+            // The root and the beginnings of blocks are the most interesting places.
+            let block = blocks[if next(3) == 0 { 0 } else { next(blocks.len()) }];
+            let at = if next(2) == 0 { next(64) } else { next(1024) };
+            broken[block * 1024 + at] = next(256) as u8;
+        }
+        let Ok(mut fs) = HostFs::mount(Recording::new(broken), &MountOptions::default()) else {
+            panic!("a directory is not needed to mount");
+        };
+        let _ = fs.names("/big", 100);
+        for n in 0..30 {
+            let _ = fs.resolve(&format!("/big/{}", name(n * 100)));
+            let _ = fs.link("/big/0", &format!("/big/new {n}"));
+            let _ = fs.unlink(&format!("/big/{}", name(n * 90)));
+            let _ = fs.mkdir(&format!("/big/dir {n}"), 0o755);
+        }
+        let _ = fs.rmdir("/big");
+        fs.abandon();
+    }
+}

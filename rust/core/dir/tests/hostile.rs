@@ -117,7 +117,8 @@ fn sizes_that_cannot_be() {
             "{size}"
         );
     }
-    let empty = Directory::new(Memory::new(1024), rules(), OWN, 0, false).unwrap();
+    let mut empty = Directory::new(Memory::new(1024), rules(), OWN, 0, false).unwrap();
+    assert!(matches!(insert(&mut empty, b"a", Ino(5)), Err(Error::Corrupt(..))));
     assert_eq!(empty.lookup(b"a").unwrap(), None);
     assert!(empty.is_empty().is_err() && empty.parent().is_err());
 }
