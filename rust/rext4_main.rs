@@ -8,10 +8,11 @@
 
 use kernel::prelude::*;
 
-mod core;
-mod format;
+// Libraries: the host's tests and the samples use parts of them that the module does not.
+pub mod core;
+pub mod format;
 #[allow(unsafe_code)]
-mod linux;
+pub mod linux;
 #[path = "trace/table.rs"]
 mod trace_table;
 mod vfs;

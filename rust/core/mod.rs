@@ -16,5 +16,6 @@ pub mod journal;
 pub mod map;
 pub mod mount;
 pub mod platform;
+pub mod sort;
 pub mod volume;
 pub mod xattr;

@@ -5,30 +5,30 @@
 
 #[cfg(not(REXT4_KERNEL))]
 pub(crate) use crate::host::{
-    alloc::{AllocError, Arc, Box, Vec, GFP},
+    alloc::{AllocError, Arc, Vec, GFP},
     block::Block,
     clock, crc,
     device::{Device, DeviceError, WriteClass},
     log::{halt, log, Level},
-    map::{Index, RBTree, Spare},
+    map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
-    sync::{lock_class, Condvar, LockClass, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    sync::{lock_class, Condvar, Mutex, MutexGuard, SpinLock, SpinLockGuard},
     thread::Thread,
     trace,
 };
 
 #[cfg(REXT4_KERNEL)]
 pub(crate) use crate::linux::{
-    alloc::{AllocError, Arc, Box, Vec, GFP},
+    alloc::{AllocError, Arc, Vec, GFP},
     block::buffer::Block,
     block::device::{Device, DeviceError, WriteClass},
     clock, crc,
     log::{halt, log, Level},
-    map::{Index, RBTree, Spare},
+    map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
-    sync::{lock_class, Condvar, LockClass, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    sync::{lock_class, Condvar, Mutex, MutexGuard, SpinLock, SpinLockGuard},
     thread::Thread,
     trace,
 };

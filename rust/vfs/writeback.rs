@@ -184,9 +184,8 @@ pub(super) fn finish(ended: &Finished<'_, Rext4>) {
         if let Err(full) = group.push_within_capacity(write) {
             // No memory for a group: one by one.
             let alone = [full.0];
-            if let [write] = &alone {
-                finish_inode(write.inode(), &alone);
-            }
+            let [write] = &alone;
+            finish_inode(write.inode(), &alone);
         }
     }
     flush_group(&mut group);

@@ -6,6 +6,7 @@
 
 use crate::core::error::{Error, Place, Result};
 use crate::core::platform::{Vec, GFP};
+use crate::core::sort;
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::units::DiskBlock;
 use core::ops::Range;
@@ -29,7 +30,7 @@ impl Zones {
     /// [`Error::Corrupt`] when two of them share a block.
     pub(super) fn new(mut ranges: Vec<Range<u64>>) -> Result<Self> {
         ranges.retain(|range| !range.is_empty());
-        ranges.sort_unstable_by_key(|range| range.start);
+        sort::by(&mut ranges, |a, b| a.start < b.start);
         let mut joined: Vec<Range<u64>> = Vec::new();
         for range in ranges {
             match joined.last_mut() {

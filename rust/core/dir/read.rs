@@ -14,6 +14,7 @@ use super::index::Path;
 use super::{is_bad_index, Blocks, Directory};
 use crate::core::error::Result;
 use crate::core::platform::{Block, Vec, GFP};
+use crate::core::sort;
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::HtreeFault;
 use crate::format::hash::{HashVersion, Hasher};
@@ -255,7 +256,7 @@ impl<B: Blocks> Directory<B> {
             )?;
         }
         batch.leaves.push(data, GFP)?;
-        batch.items.sort_unstable();
+        sort::by(&mut batch.items, |a, b| a < b);
         Ok(())
     }
 

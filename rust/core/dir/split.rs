@@ -11,6 +11,7 @@ use super::index::Step;
 use super::{Blocks, Directory, New};
 use crate::core::error::{Error, Result};
 use crate::core::platform::{Block, Vec, GFP};
+use crate::core::sort;
 use crate::format::bytes::{clamp32, index};
 use crate::format::dirent::{self, DirFormat};
 use crate::format::fault::{Fault, HtreeFault};
@@ -88,7 +89,7 @@ impl<B: Blocks> Directory<B> {
                 )?;
             }
         }
-        slots.sort_unstable();
+        sort::by(&mut slots, |a, b| a < b);
         Ok(slots)
     }
 

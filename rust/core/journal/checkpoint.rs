@@ -8,6 +8,7 @@ use crate::core::cache::Buffer;
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::platform::{clock, Block, Vec, WriteClass, GFP};
+use crate::core::sort;
 use crate::format::units::{DiskBlock, LogBlock, Tid};
 
 /// A committed transaction whose blocks are not all in their places.
@@ -33,7 +34,7 @@ impl Checkpoint {
                 }
             }
         }
-        blocks.sort_unstable_by_key(|(block, _)| *block);
+        sort::by(&mut blocks, |a, b| a.0 < b.0);
         Ok(blocks)
     }
 

@@ -185,13 +185,13 @@ impl Device {
         let mut whole = Block::zeroed(unit as usize)?;
         let (mut at, mut rest) = (offset, into);
         while !rest.is_empty() {
-            let skip = at % unit;
+            let skip = at.checked_rem(unit).ok_or(DeviceError::Io)?;
             let sector = (at - skip) / SECTOR;
             self.transfer(sector, &mut whole)?;
             let from = whole.get(skip as usize..).unwrap_or(&[]);
             let len = from.len().min(rest.len());
             let (now, later) = rest.split_at_mut(len);
-            now.copy_from_slice(from.get(..len).unwrap_or(&[]));
+            now.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             at = at.checked_add(len as u64).ok_or(DeviceError::Io)?;
             rest = later;
         }
