@@ -49,16 +49,23 @@ impl Extents {
         }
     }
 
-    /// Adds an extent after the others, as part of the last one if the two can be one.
-    fn push(&mut self, extent: Extent) {
-        let last = self
-            .len
-            .checked_sub(1)
-            .and_then(|last| self.list.get_mut(last));
-        if let Some(last) = last {
-            if let Some(merged) = last.merged(&extent) {
+    /// Adds an extent after the others: as part of the last one as far as they are one run and the
+    /// length allows it, so that long runs make extents as long as can be.
+    fn push(&mut self, mut extent: Extent) {
+        let last = self.len.checked_sub(1);
+        if let Some(last) = last.and_then(|last| self.list.get_mut(last)) {
+            let room = last.max_len().saturating_sub(last.len).min(extent.len);
+            let part = Extent {
+                len: room,
+                ..extent
+            };
+            if let Some(merged) = last.merged(&part).filter(|_| room > 0) {
                 *last = merged;
-                return;
+                let rest = extent.end().get().saturating_sub(merged.end().get());
+                match extent.slice(merged.end(), rest) {
+                    Some(rest) => extent = rest,
+                    None => return,
+                }
             }
         }
         if let Some(slot) = self.list.get_mut(self.len) {

@@ -403,3 +403,33 @@ fn sequence() {
     world.remove(BlockRange::new(at, 1));
     moved(false, "removed nothing");
 }
+
+/// A long run, finished in pieces, makes extents as long as the format allows.
+#[test]
+fn long_extents() {
+    let world = World::new(image(200, &["-b", "1024", "-J", "size=4"]));
+    let (map, volume) = (&world.map, &world.volume);
+    let blocks = 120_000;
+    let mut at = 0;
+    while at < blocks {
+        at += world.reserve(at, blocks - at).unwrap();
+    }
+    at = 0;
+    while at < blocks {
+        let ordered = world.write_back(at, 2040).unwrap();
+        at += ordered.len;
+        world.finish(&[ordered]);
+    }
+    assert_eq!(map.inner.lock().tree.header().unwrap().depth, 1);
+    let (mut at, mut count, mut longest) = (FileBlock(0), 0, 0);
+    while at.0 < blocks {
+        let inner = map.inner.lock();
+        let piece = inner.tree.lookup(volume, at).unwrap();
+        assert!(matches!(piece.state, State::Written(_)));
+        (count, longest) = (count + 1, longest.max(piece.range.len()));
+        at = piece.range.end;
+    }
+    // Four are the least there can be; each gap of group metadata costs one more.
+    assert!(count <= 30 && longest == 32768, "{count} {longest}");
+    world.check();
+}
