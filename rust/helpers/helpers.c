@@ -23,6 +23,7 @@
 #include "posix_acl.c"
 #include "ratelimit.c"
 #include "rcupdate.c"
+#include "sched.c"
 #include "sched_mm.c"
 #include "slab.c"
 #include "spinlock.c"

@@ -8,6 +8,8 @@ use std::fmt::Arguments;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// What is on the device is damaged.
+    Damage,
     /// Something is lost or wrong.
     Error,
     /// Something is odd.

@@ -89,7 +89,7 @@ impl Filesystem {
             other => other,
         };
         log(
-            Level::Error,
+            Level::Damage,
             &self.volume.device,
             format_args!("{function}: {shown}"),
         );
