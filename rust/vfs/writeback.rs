@@ -25,6 +25,7 @@ pub(super) struct Writeback;
 
 impl WritebackOps<Rext4> for Writeback {
     fn map(inode: &Inode<Rext4>, pos: u64, len: u32) -> Result<Mapping> {
+        events::writepage(inode.fs().device(), inode.core()?.ino(), pos, len);
         let (first, _) = blocks_of(inode, pos, u64::from(len))?;
         let mapping = inode.fs().begin_writeback(inode.core()?, first, inode.size()).errno()?;
         Ok(in_bytes(inode, &mapping, for_writeback))

@@ -338,7 +338,9 @@ impl<F: FileSystem + SuperOps> Completions<F> {
             bindings::rcu_read_lock();
             let write = bindings::iomap_ioend_from_bio(bio);
             (*write).io_error = bindings::blk_status_to_errno((*bio).bi_status);
-            note_end(bio, (*write).io_sector, (*write).io_size as u32);
+            let block = 1usize << (*(*write).io_inode).i_blkbits;
+            let bytes = (*write).io_size.next_multiple_of(block);
+            note_end(bio, (*write).io_sector, bytes as u32);
             let this = &SuperBlock::<F>::from_raw((*(*write).io_inode).i_sb)
                 .info()
                 .completions;
