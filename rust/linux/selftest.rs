@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The platform tried in a running kernel: `tools/tests/platform` builds it into a module of its own,
+//! The platform tried in a running kernel: `tools/tests/host/platform` builds it into a module of its own,
 //! which overwrites the first 64 MiB of the device that is `/dev/vda`.
 
 use super::alloc::{Arc, Vec, GFP};
