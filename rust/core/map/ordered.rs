@@ -9,6 +9,7 @@
 use super::change::{change_credits, Context};
 use super::edit::Change;
 use super::status::Piece;
+use super::tree::Tree;
 use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
 use crate::core::alloc::{Allocator, Request, Reservation, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
@@ -23,6 +24,9 @@ const BATCH: usize = 32;
 /// Nor do more share one than need so many credits: the smallest journal has room for 256 in a
 /// transaction.
 const BATCH_CREDITS: u32 = 96;
+
+/// Credits that are left for the inode's record, and the superblock if the file becomes a large one.
+const RECORD: u32 = 2;
 
 /// What is new about blocks whose data has reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +80,9 @@ impl FileMap {
     /// The data of these is on the disk: what was in flight goes into the bitmap and the tree, what was
     /// unwritten is written now. Then the inode's root and block count have to be written.
     ///
-    /// [`Error::Again`] if the tree grew since the credits were reckoned: nothing has been done, ask
-    /// again for more. After any other error the caller calls [`Self::fail`]; what was done stays.
-    /// Parts that are finished already, or were given up, are passed over.
+    /// [`Error::Again`] if it takes more credits than were reckoned: write the inode, and call it again
+    /// with a new handle. After any other error the caller writes the inode as well, and calls
+    /// [`Self::fail`]. Parts that are finished already, or were given up, are passed over.
     pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
         let mut inner = self.inner.lock();
         let needed = credits(&volume.allocator, inner.tree.header()?, finished);
@@ -278,14 +282,14 @@ impl FileMap {
             pblk: start,
             unwritten,
         };
+        let run = Run {
+            start,
+            len: range.len(),
+        };
+        let settle = cx.volume.allocator.credits(run);
+        make_sure(cx, &inner.tree, settle)?;
         let plan = inner.tree.plan(cx, &Change::Insert(extent))?;
-        cx.volume.allocator.settle(
-            cx.handle,
-            Run {
-                start,
-                len: range.len(),
-            },
-        )?;
+        cx.volume.allocator.settle(cx.handle, run)?;
         settled();
         inner.tree.apply(cx, &plan)?;
         inner.tree.blocks = inner.tree.blocks.saturating_add(u64::from(range.len()));
@@ -312,6 +316,7 @@ impl FileMap {
             let State::Unwritten(start) = part.state else {
                 continue;
             };
+            make_sure(cx, &inner.tree, 0)?;
             let plan = inner.tree.plan(cx, &Change::Convert(part.range))?;
             inner.tree.apply(cx, &plan)?;
             let written = Piece::new(part.range, State::Written(start));
@@ -344,6 +349,32 @@ impl FileMap {
             }
         }
         Ok(())
+    }
+}
+
+/// Makes sure of the credits for one more change of a tree, and `others`: to run out of them in the
+/// middle of a change would stop the journal.
+///
+/// More may be needed than was reckoned: what is one run in memory may be several extents on the disk.
+fn make_sure(cx: &mut Context<'_, '_, '_>, tree: &Tree, others: u32) -> Result {
+    let root = tree.header()?;
+    let needed = others
+        .saturating_add(change_in(root, 2))
+        .saturating_add(RECORD);
+    let missing = needed.saturating_sub(cx.handle.credits());
+    if missing > 0 && !cx.handle.extend(missing)? {
+        return Err(Error::Again);
+    }
+    Ok(())
+}
+
+/// Credits for a change that adds up to `entries` entries to a tree.
+fn change_in(root: Header, entries: u32) -> u32 {
+    let fits = u32::from(root.entries).saturating_add(entries) <= u32::from(root.max);
+    if root.depth == 0 && fits {
+        0
+    } else {
+        change_credits(root.depth)
     }
 }
 

@@ -309,8 +309,8 @@ impl Filesystem {
             let mut handle = self.volume.start(credits)?;
             match map.finish(&self.volume, &mut handle, batch) {
                 Ok(()) => break handle,
-                // The tree has grown meanwhile: it takes more credits now.
-                Err(Error::Again) => {}
+                // It takes more credits than were reckoned: the rest in another handle.
+                Err(Error::Again) => inode.store(&self.volume, &mut handle)?,
                 Err(error) => {
                     // What was done before it failed is in the tree, so it belongs in the record.
                     inode.store(&self.volume, &mut handle)?;
