@@ -86,9 +86,9 @@ impl Width {
                     version: HashVersion::HalfMd4,
                     ..*hasher
                 };
-                major << 32 | u64::from(other.hash(name).minor)
+                (major << 32) | u64::from(other.hash(name).minor)
             }
-            (Self::Wide, _) => major << 32 | u64::from(hash.minor),
+            (Self::Wide, _) => (major << 32) | u64::from(hash.minor),
         }
     }
 

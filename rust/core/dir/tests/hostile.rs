@@ -110,7 +110,7 @@ fn a_hole_is_an_error() {
 
 #[test]
 fn sizes_that_cannot_be() {
-    for size in [1, 1023, 1025, 1 << 31 | 1024, u64::MAX, 1 << 40] {
+    for size in [1, 1023, 1025, (1 << 31) | 1024, u64::MAX, 1 << 40] {
         let made = Directory::new(Memory::new(1024), rules(), OWN, size, false);
         assert!(
             matches!(made, Err(Error::Corrupt(Place { ino: OWN, .. }, _))),
@@ -118,7 +118,10 @@ fn sizes_that_cannot_be() {
         );
     }
     let mut empty = Directory::new(Memory::new(1024), rules(), OWN, 0, false).unwrap();
-    assert!(matches!(insert(&mut empty, b"a", Ino(5)), Err(Error::Corrupt(..))));
+    assert!(matches!(
+        insert(&mut empty, b"a", Ino(5)),
+        Err(Error::Corrupt(..))
+    ));
     assert_eq!(empty.lookup(b"a").unwrap(), None);
     assert!(empty.is_empty().is_err() && empty.parent().is_err());
 }
@@ -128,7 +131,7 @@ fn circles_end() {
     let (memory, dir, _) = filled(rules(), 6000);
     // All nodes and leaves become one.
     memory.scribble(0, |bytes| {
-        let count = usize::from(bytes[34]) | usize::from(bytes[35]) << 8;
+        let count = usize::from(bytes[34]) | (usize::from(bytes[35]) << 8);
         let first: [u8; 4] = bytes[36..40].try_into().unwrap();
         for entry in 0..count {
             bytes[36 + entry * 8..40 + entry * 8].copy_from_slice(&first);
@@ -136,7 +139,7 @@ fn circles_end() {
     });
     let node = dir.probe(0).unwrap().node.unwrap().block.get() as usize;
     memory.scribble(node, |bytes| {
-        let count = usize::from(bytes[10]) | usize::from(bytes[11]) << 8;
+        let count = usize::from(bytes[10]) | (usize::from(bytes[11]) << 8);
         let first: [u8; 4] = bytes[12..16].try_into().unwrap();
         for entry in 0..count {
             bytes[12 + entry * 8..16 + entry * 8].copy_from_slice(&first);

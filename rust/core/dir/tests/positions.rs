@@ -113,7 +113,7 @@ fn positions_are_hashes() {
     dir.read(0, Width::Wide, |entry, next| {
         if !matches!(entry.name, b"." | b"..") {
             let hash = hasher.hash(entry.name);
-            let position = u64::from(hash.major >> 1) << 32 | u64::from(hash.minor);
+            let position = (u64::from(hash.major >> 1) << 32) | u64::from(hash.minor);
             assert_eq!(next, position + 1);
             assert!(position >= at);
         }
