@@ -380,7 +380,8 @@ impl InodeFields {
             0
         };
         let size = (u64::from(high) << 32) | u64::from(base.size_lo.get());
-        if i64::try_from(size).is_err() {
+        // The last logical block is never used, so that the block after the last has a number too.
+        if size > u64::from(u32::MAX) << geometry.block_bits() {
             return Err(Fault::Inode(I::Size, size, 0));
         }
         Ok(size)

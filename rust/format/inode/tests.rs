@@ -125,6 +125,11 @@ fn sizes_and_kinds() {
         let kind = InodeKind::of_mode((bits << 12) | 0o644);
         assert_eq!(kind.map(InodeKind::mode_bits), kind.map(|_| bits << 12));
     }
+    raw[..2].copy_from_slice(&InodeKind::Regular.mode_bits().to_le_bytes());
+    for (high, ok) in [(0x3ffu32, true), (0x400, false)] {
+        raw[0x6c..0x70].copy_from_slice(&high.to_le_bytes());
+        assert_eq!(InodeFields::decode(&raw, &geometry).is_ok(), ok);
+    }
     raw = [0; 256];
     raw[0x68] = 1;
     assert!(
@@ -181,7 +186,8 @@ proptest! {
         // Places of xattr blocks that are in the file system, and sizes in range.
         raw[0x68..0x6c].copy_from_slice(&77u32.to_le_bytes());
         raw[0x76..0x78].fill(0);
-        raw[0x6f] &= 0x7f;
+        raw[0x6e..0x70].fill(0);
+        raw[0x6d] &= 1;
         if small {
             raw.truncate(128);
         }

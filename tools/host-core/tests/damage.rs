@@ -121,6 +121,7 @@ fn wrong_bytes(args: &[&str], seeds: std::ops::Range<u64>) {
     // The metadata is at the front, but for the directories.
     let front = 700 * 1024;
     for seed in seeds {
+        println!("seed {seed}");
         let mut random = Random::new(seed);
         let mut damaged = image.clone();
         for _ in 0..1 + random.below(30) {
@@ -130,11 +131,18 @@ fn wrong_bytes(args: &[&str], seeds: std::ops::Range<u64>) {
                 front
             };
             // Near a structure's start there is more to break.
-            let at = match random.below(3) {
+            let mut at = match random.below(12) {
                 0 => 1024 + random.below(400) as usize,
-                1 => (random.below(limit as u64 / 1024) * 1024 + random.below(64)) as usize,
+                1..=5 => (random.below(limit as u64 / 1024) * 1024 + random.below(64)) as usize,
                 _ => random.below(limit as u64) as usize,
             };
+            // Most of the front is unused: look for something to break, and sometimes near it.
+            for _ in 0..12 {
+                if damaged[at] != 0 {
+                    break;
+                }
+                at = random.below(limit as u64) as usize;
+            }
             if (1024 + 0x5c..1024 + 0x68).contains(&at) {
                 // Most features would only be refused.
                 continue;
