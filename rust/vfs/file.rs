@@ -173,7 +173,7 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
     let inode = iocb.inode();
     let nowait = iocb.is_nowait();
     // Dropping set-user-ID bits and capabilities changes the inode.
-    let plain = inode.mode() & 0o6000 == 0 && !inode.core()?.may_have_xattrs() && !iocb.is_append();
+    let plain = inode.has_no_privileges() && !iocb.is_append();
     if plain {
         let shared = if nowait { inode.try_lock_shared().ok_or(EAGAIN)? } else { inode.lock_shared() };
         let shape = shape(inode, iocb.pos(), from.count() as u64)?;

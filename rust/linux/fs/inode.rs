@@ -130,6 +130,14 @@ impl<F: FileSystem> Inode<F> {
         unsafe { ptr::addr_of!((*self.as_raw()).i_mode).read_volatile() }
     }
 
+    /// Whether a write is known to have no privileges to drop: no set-ID bits, no capabilities
+    /// (`IS_NOSEC`). The VFS finds out at the first write, and forgets it with a change of attributes.
+    pub fn has_no_privileges(&self) -> bool {
+        // SAFETY: A word that is read whole.
+        let flags = unsafe { ptr::addr_of!((*self.as_raw()).i_flags).read_volatile() };
+        flags & bindings::S_NOSEC != 0
+    }
+
     /// The type of file alone, as `S_IF*`.
     pub fn file_type(&self) -> u16 {
         self.mode() & 0o170_000
