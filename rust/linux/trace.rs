@@ -15,8 +15,8 @@ macro_rules! events {
             /// Whether the event is on: a jump that is patched in the code.
             #[inline(always)]
             pub fn enabled() -> bool {
-                // SAFETY: The symbol is the event's tracepoint, made by `TRACE_EVENT` in C.
                 #[cfg(CONFIG_JUMP_LABEL)]
+                // SAFETY: The symbol is the event's tracepoint, made by `TRACE_EVENT` in C.
                 unsafe {
                     kernel::jump_label::arch_static_branch!(
                         bindings::[<__tracepoint_rext4_ $name>],
@@ -25,8 +25,8 @@ macro_rules! events {
                         false
                     )
                 }
-                // SAFETY: As above; the key is read only.
                 #[cfg(not(CONFIG_JUMP_LABEL))]
+                // SAFETY: As above; the key is read only.
                 unsafe {
                     let tracepoint = core::ptr::addr_of!(bindings::[<__tracepoint_rext4_ $name>]);
                     bindings::static_key_count(core::ptr::addr_of!((*tracepoint).key.key).cast_mut()) > 0
@@ -38,6 +38,7 @@ macro_rules! events {
 
             /// Records the event.
             #[cold]
+            #[allow(clippy::too_many_arguments, reason = "one for each field of the event")]
             pub fn emit($($arg: $type),*) {
                 // SAFETY: Plain numbers; the event has no preconditions.
                 unsafe { bindings::[<rust_do_trace_rext4_ $name>]($($arg),*) }

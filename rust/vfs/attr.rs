@@ -14,6 +14,7 @@ use crate::linux::fs::inode::Inode;
 use crate::linux::fs::inode_ops::InodeOps;
 use crate::linux::iomap;
 use crate::linux::iomap::fiemap::Fiemap;
+use core::cmp::Ordering;
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
@@ -87,10 +88,12 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     let old = inode.size();
     inode.wait_for_direct_io();
     let locked = inode.lock_invalidate();
-    if size > old {
-        map::zero_end(inode, old, size)?;
-    } else if size < old {
-        iomap::truncate_page::<Rext4, map::Write>(inode, size)?;
+    match size.cmp(&old) {
+        Ordering::Greater => map::zero_end(inode, old, size)?,
+        Ordering::Less => {
+            iomap::truncate_page::<Rext4, map::Write>(inode, size)?;
+        }
+        Ordering::Equal => {}
     }
     // What the disk's size will cover must be on the disk before the size is.
     let core = inode.core()?;

@@ -54,9 +54,8 @@ impl ContextOps for Rext4 {
 
     fn fill_super(mut sb: NewSuper<'_, Self>, options: &mut options::Options, cx: &Context<'_>) -> Result<Rooted> {
         options.mount.read_only = cx.is_read_only();
-        let fs = Filesystem::mount(sb.device(), &options.mount).map_err(|error| {
+        let fs = Filesystem::mount(sb.device(), &options.mount).inspect_err(|error| {
             cx.error(format_args!("{error}"));
-            error
         });
         let fs = fs.errno()?;
         let shrinker = Shrinker::register(c"rext4-metadata", fs.clone());

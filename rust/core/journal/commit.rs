@@ -285,7 +285,7 @@ impl Journal {
         if !self.verify {
             return Ok(());
         }
-        super::recovery::verify(log, &self.device, start, logged).map_err(|error| {
+        super::recovery::verify(log, &self.device, start, logged).inspect_err(|_| {
             message(
                 Level::Error,
                 &self.device,
@@ -294,7 +294,6 @@ impl Journal {
                     logged.sealed.tid
                 ),
             );
-            error
         })
     }
 }

@@ -135,7 +135,7 @@ impl<'l> Scan<'l> {
                 return Ok(false);
             };
             if self.log.layout.version == Version::V1 {
-                pending.sum = crc::crc32_be(pending.sum, &*self.log.read(self.device, at)?);
+                pending.sum = crc::crc32_be(pending.sum, &self.log.read(self.device, at)?);
             }
             pending.sources.push(
                 Source {

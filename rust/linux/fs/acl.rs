@@ -65,8 +65,8 @@ impl PosixAcl {
                 bindings::posix_acl_set(
                     acl,
                     index as ffi::c_uint,
-                    entry.tag as ffi::c_int,
-                    entry.perm as ffi::c_uint,
+                    entry.tag.into(),
+                    entry.perm.into(),
                     entry.id,
                 )
             };

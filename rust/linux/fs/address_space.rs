@@ -61,11 +61,17 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         0
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::read_folio`].
     unsafe extern "C" fn readahead(control: *mut bindings::readahead_control) {
         // SAFETY: The control's folios are locked, and of such an inode.
         unsafe { bindings::iomap_bio_readahead(control, IomapVTable::<F, A::Read>::TABLE) }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::read_folio`].
     unsafe extern "C" fn writepages(
         mapping: *mut bindings::address_space,
         wbc: *mut bindings::writeback_control,
@@ -80,6 +86,9 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::read_folio`].
     unsafe extern "C" fn bmap(
         mapping: *mut bindings::address_space,
         block: bindings::sector_t,
@@ -92,6 +101,9 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::read_folio`].
     unsafe extern "C" fn swap_activate(
         swap: *mut bindings::swap_info_struct,
         file: *mut bindings::file,

@@ -137,7 +137,7 @@ impl<F: ContextOps> Registration<F> {
         let made = KBox::new(
             TypeBox {
                 raw: bindings::file_system_type {
-                    name: name.as_ptr().cast(),
+                    name: name.as_char_ptr(),
                     fs_flags: fs_flags as ffi::c_int,
                     init_fs_context: Some(init_fs_context::<F>),
                     parameters: F::PARAMS.as_ptr(),
@@ -228,6 +228,9 @@ impl<F: ContextOps> ContextVTable<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::free`].
     unsafe extern "C" fn parse_param(
         fc: *mut bindings::fs_context,
         raw: *mut bindings::fs_parameter,
@@ -242,6 +245,9 @@ impl<F: ContextOps> ContextVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::free`].
     unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> ffi::c_int {
         // SAFETY: The VFS's objects are live.
         unsafe {
@@ -253,6 +259,9 @@ impl<F: ContextOps> ContextVTable<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::free`].
     unsafe extern "C" fn fill_super(
         sb: *mut bindings::super_block,
         fc: *mut bindings::fs_context,
@@ -266,6 +275,9 @@ impl<F: ContextOps> ContextVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::free`].
     unsafe extern "C" fn reconfigure(fc: *mut bindings::fs_context) -> ffi::c_int {
         from_result(|| {
             // SAFETY: A context for reconfiguring has the root of a mounted superblock.

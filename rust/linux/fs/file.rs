@@ -258,9 +258,7 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         get_unmapped_area: slot!(O::BLOCK_BASED, bindings::thp_get_unmapped_area),
         setlease: slot!(O::HAS_READ_ITER, bindings::generic_setlease),
         fop_flags: if O::BLOCK_BASED {
-            bindings::FOP_BUFFER_RASYNC
-                | bindings::FOP_DIO_PARALLEL_WRITE
-                | bindings::FOP_DONTCACHE
+            bindings::FOP_BUFFER_RASYNC | bindings::FOP_DIO_PARALLEL_WRITE | bindings::FOP_DONTCACHE
         } else {
             0
         },
@@ -297,6 +295,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn release(
         inode: *mut bindings::inode,
         file: *mut bindings::file,
@@ -306,6 +307,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         0
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn llseek(
         file: *mut bindings::file,
         offset: bindings::loff_t,
@@ -319,6 +323,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn read_iter(
         iocb: *mut bindings::kiocb,
         to: *mut bindings::iov_iter,
@@ -332,6 +339,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn write_iter(
         iocb: *mut bindings::kiocb,
         from: *mut bindings::iov_iter,
@@ -345,6 +355,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn iterate_shared(
         file: *mut bindings::file,
         context: *mut bindings::dir_context,
@@ -358,6 +371,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn fsync(
         file: *mut bindings::file,
         start: bindings::loff_t,
@@ -374,6 +390,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         ))
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn ioctl(
         file: *mut bindings::file,
         command: ffi::c_uint,
@@ -385,6 +404,9 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
     unsafe extern "C" fn fallocate(
         file: *mut bindings::file,
         mode: ffi::c_int,

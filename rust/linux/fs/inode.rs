@@ -57,11 +57,11 @@ pub mod dirty {
     use crate::linux::bindings;
 
     /// The inode itself, but nothing that `fdatasync` needs.
-    pub const SYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_SYNC as u32;
+    pub const SYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_SYNC;
     /// Something that `fdatasync` needs.
-    pub const DATASYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_DATASYNC as u32;
+    pub const DATASYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_DATASYNC;
     /// Only times, with `lazytime`.
-    pub const TIME: u32 = bindings::inode_state_flags_enum_I_DIRTY_TIME as u32;
+    pub const TIME: u32 = bindings::inode_state_flags_enum_I_DIRTY_TIME;
     /// Both of the first two.
     pub const INODE: u32 = SYNC | DATASYNC;
 }

@@ -195,6 +195,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn create(
         idmap: *mut bindings::mnt_idmap,
         dir: *mut bindings::inode,
@@ -212,6 +215,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn mkdir(
         idmap: *mut bindings::mnt_idmap,
         dir: *mut bindings::inode,
@@ -236,6 +242,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn mknod(
         idmap: *mut bindings::mnt_idmap,
         dir: *mut bindings::inode,
@@ -254,6 +263,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn symlink(
         idmap: *mut bindings::mnt_idmap,
         dir: *mut bindings::inode,
@@ -268,11 +280,14 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
                 Inode::from_raw(dir),
                 Dentry::from_raw(dentry),
             );
-            let target = CStr::from_ptr(target.cast()).to_bytes();
+            let target = CStr::from_char_ptr(target.cast()).to_bytes();
             Self::instantiate(dentry, I::symlink(idmap, dir, name, target))
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn link(
         old: *mut bindings::dentry,
         dir: *mut bindings::inode,
@@ -295,6 +310,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn unlink(
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
@@ -310,6 +328,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn rmdir(
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
@@ -325,6 +346,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn rename(
         idmap: *mut bindings::mnt_idmap,
         old_dir: *mut bindings::inode,
@@ -347,6 +371,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn get_link(
         dentry: *mut bindings::dentry,
         inode: *mut bindings::inode,
@@ -375,6 +402,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn setattr(
         idmap: *mut bindings::mnt_idmap,
         dentry: *mut bindings::dentry,
@@ -392,6 +422,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn getattr(
         idmap: *mut bindings::mnt_idmap,
         path: *const bindings::path,
@@ -407,6 +440,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn listxattr(
         dentry: *mut bindings::dentry,
         into: *mut ffi::c_char,
@@ -430,6 +466,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn get_inode_acl(
         inode: *mut bindings::inode,
         kind: ffi::c_int,
@@ -450,6 +489,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::lookup`].
     unsafe extern "C" fn fiemap(
         inode: *mut bindings::inode,
         into: *mut bindings::fiemap_extent_info,

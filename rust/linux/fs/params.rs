@@ -7,6 +7,7 @@
 use crate::linux::bindings;
 use core::ptr;
 use kernel::prelude::*;
+use kernel::str::as_char_ptr_in_const_context;
 
 /// One option in a [`ParamTable`]. `id` is what [`Param::id`] tells when it is given.
 #[repr(transparent)]
@@ -36,7 +37,7 @@ impl ParamSpec {
     }
 
     const fn named(name: &'static CStr, kind: bindings::fs_param_type, id: u8) -> Self {
-        Self::make(name.as_ptr().cast(), kind, id, 0, 0)
+        Self::make(as_char_ptr_in_const_context(name), kind, id, 0, 0)
     }
 
     /// `name`, without a value.
@@ -47,7 +48,7 @@ impl ParamSpec {
     /// `name` or `noname` ([`Param::is_negated`]), without a value.
     pub const fn flag_no(name: &'static CStr, id: u8) -> Self {
         Self::make(
-            name.as_ptr().cast(),
+            as_char_ptr_in_const_context(name),
             None,
             id,
             bindings::fs_param_neg_with_no,
@@ -125,9 +126,9 @@ impl<'a> Param<'a> {
         if id < 0 {
             return Err(Error::from_errno(id));
         }
-        // SAFETY: The caller says so.
         Ok(Self {
             id: id as u8,
+            // SAFETY: The caller says so.
             raw: unsafe { &*raw },
             result,
         })
@@ -156,6 +157,7 @@ impl<'a> Param<'a> {
             return &[];
         }
         // SAFETY: The type says that it is a terminated string.
-        unsafe { CStr::from_ptr(self.raw.__bindgen_anon_1.string.cast_const().cast()) }.to_bytes()
+        unsafe { CStr::from_char_ptr(self.raw.__bindgen_anon_1.string.cast_const().cast()) }
+            .to_bytes()
     }
 }

@@ -130,7 +130,7 @@ impl<F: FileSystem> SuperBlock<F> {
     /// The short name of the device, for messages.
     pub fn id(&self) -> &CStr {
         // SAFETY: `s_id` is a terminated string, set before `fill_super`.
-        unsafe { CStr::from_ptr((*self.as_raw()).s_id.as_ptr().cast()) }
+        unsafe { CStr::from_char_ptr((*self.as_raw()).s_id.as_ptr().cast()) }
     }
 
     /// Finds inode `ino` in the inode cache, or makes it, to be filled in. Sleeps.
@@ -335,7 +335,7 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
     pub fn attach(self, data: F::Super) -> Result<FilledSuper<'a, F>> {
         let sb: *mut bindings::super_block = self.0;
         // SAFETY: `s_id` is a terminated string.
-        let id = unsafe { CStr::from_ptr((*sb).s_id.as_ptr().cast()) };
+        let id = unsafe { CStr::from_char_ptr((*sb).s_id.as_ptr().cast()) };
         let info = KBox::try_pin_init(
             try_pin_init!(SuperInfo {
                 completions <- Completions::<F>::new(sb, id),

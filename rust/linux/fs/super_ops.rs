@@ -206,6 +206,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         object.cast()
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn destroy_inode(inode: *mut bindings::inode) {
         let object: *mut InodeBox<F> = inode.cast();
         // SAFETY: The data was made in `alloc_inode`; the VFS calls this once, when nobody but RCU
@@ -214,6 +217,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         unsafe { (*object).data.assume_init_drop() };
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn free_inode(inode: *mut bindings::inode) {
         let object: *mut InodeBox<F> = inode.cast();
         // SAFETY: A grace period has passed since `destroy_inode`. The link is NULL or from
@@ -224,6 +230,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
         // SAFETY: The VFS has the inode to itself (`I_FREEING`).
         unsafe {
@@ -235,6 +244,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
         // SAFETY: The superblock has a root, so it has its data.
         let this = unsafe { SuperBlock::<F>::from_raw(sb) };
@@ -247,6 +259,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         unsafe { detach::<F>(sb) };
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: ffi::c_int) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The VFS calls it between mounting and unmounting.
@@ -261,6 +276,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn write_inode(
         inode: *mut bindings::inode,
         wbc: *mut bindings::writeback_control,
@@ -273,21 +291,33 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn dirty_inode(inode: *mut bindings::inode, flags: ffi::c_int) {
         // SAFETY: The VFS passes a live inode.
         F::dirty_inode(unsafe { Inode::from_raw(inode) }, flags as u32);
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn freeze_fs(sb: *mut bindings::super_block) -> ffi::c_int {
         // SAFETY: The VFS calls it between mounting and unmounting.
         from_result(|| F::freeze_fs(unsafe { SuperBlock::from_raw(sb) }).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn unfreeze_fs(sb: *mut bindings::super_block) -> ffi::c_int {
         // SAFETY: The VFS calls it between mounting and unmounting.
         from_result(|| F::unfreeze_fs(unsafe { SuperBlock::from_raw(sb) }).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn statfs(
         dentry: *mut bindings::dentry,
         stat: *mut bindings::kstatfs,
@@ -300,6 +330,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn show_options(
         seq: *mut bindings::seq_file,
         root: *mut bindings::dentry,
@@ -316,6 +349,9 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn shutdown(sb: *mut bindings::super_block) {
         // SAFETY: The VFS calls it between mounting and unmounting.
         F::shutdown(unsafe { SuperBlock::from_raw(sb) });

@@ -444,6 +444,23 @@ unsafe fn remove(node: *mut bindings::list_head) {
     }
 }
 
+/// Takes the first write off a list.
+///
+/// # Safety
+///
+/// `head` must be a valid list of writes.
+unsafe fn pop(head: *mut bindings::list_head) -> Option<*mut bindings::iomap_ioend> {
+    // SAFETY: The caller says so.
+    unsafe {
+        let node = (*head).next;
+        if node == head {
+            return None;
+        }
+        remove(node);
+        Some(write_of(node))
+    }
+}
+
 /// The write that a list node is part of.
 fn write_of(node: *mut bindings::list_head) -> *mut bindings::iomap_ioend {
     // The offset is 0 today; the compiler computes it.
@@ -523,9 +540,7 @@ unsafe fn merge(chain: *mut bindings::iomap_ioend) -> *mut bindings::iomap_ioend
                 add_tail(ptr::addr_of_mut!((*rest).io_list), group);
                 rest = next;
             }
-            while (*group).next != group {
-                let write = write_of((*group).next);
-                remove(ptr::addr_of_mut!((*write).io_list));
+            while let Some(write) = pop(group) {
                 bindings::iomap_ioend_try_merge(write, group);
                 if !last.is_null() {
                     (*last).io_private = write.cast();

@@ -12,6 +12,7 @@ use core::{ptr, slice};
 use kernel::error::{from_result, VTABLE_DEFAULT_ERROR};
 use kernel::ffi;
 use kernel::prelude::*;
+use kernel::str::as_char_ptr_in_const_context;
 
 /// The attributes whose names begin in one way.
 #[vtable]
@@ -47,7 +48,7 @@ impl<F: FileSystem> XattrHandler<F> {
     pub const fn new<X: XattrOps<F>>() -> Self {
         Self(
             bindings::xattr_handler {
-                prefix: X::PREFIX.as_ptr().cast(),
+                prefix: as_char_ptr_in_const_context(X::PREFIX),
                 list: if X::TRUSTED { Some(list_trusted) } else { None },
                 get: if X::HAS_GET { Some(get::<F, X>) } else { None },
                 set: if X::HAS_SET { Some(set::<F, X>) } else { None },
@@ -72,7 +73,7 @@ impl<F: FileSystem> XattrTable<F> {
         let mut table = [ptr::null(); 8];
         let mut index = 0;
         while index < N {
-            table[index] = handlers[index] as *const _;
+            table[index] = ptr::from_ref(handlers[index]);
             index += 1;
         }
         Self(table)
@@ -113,7 +114,7 @@ unsafe extern "C" fn get<F: FileSystem, X: XattrOps<F>>(
             };
             (
                 Inode::from_raw(inode),
-                CStr::from_ptr(name.cast()).to_bytes(),
+                CStr::from_char_ptr(name.cast()).to_bytes(),
                 into,
             )
         };
@@ -141,7 +142,7 @@ unsafe extern "C" fn set<F: FileSystem, X: XattrOps<F>>(
             let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast::<u8>(), size));
             (
                 Inode::from_raw(inode),
-                CStr::from_ptr(name.cast()).to_bytes(),
+                CStr::from_char_ptr(name.cast()).to_bytes(),
                 value,
             )
         };

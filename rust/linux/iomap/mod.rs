@@ -229,6 +229,9 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::begin`].
     unsafe extern "C" fn end(
         inode: *mut bindings::inode,
         pos: bindings::loff_t,
@@ -300,6 +303,9 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         drop(locked);
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::begin`].
     unsafe extern "C" fn punch(
         inode: *mut bindings::inode,
         start: bindings::loff_t,
@@ -307,11 +313,8 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         _raw: *mut bindings::iomap,
     ) {
         // SAFETY: The inode is live.
-        T::punch(
-            unsafe { Inode::from_raw(inode) },
-            start.unsigned_abs(),
-            length.unsigned_abs(),
-        );
+        let inode = unsafe { Inode::from_raw(inode) };
+        T::punch(inode, start.unsigned_abs(), length.unsigned_abs());
     }
 }
 

@@ -83,6 +83,9 @@ impl<T: Shrink> Shrinker<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::count`].
     unsafe extern "C" fn scan(
         shrinker: *mut bindings::shrinker,
         control: *mut bindings::shrink_control,
