@@ -45,14 +45,8 @@ use linux::sync::{lock_class, Mutex};
 mod linux;
 
 /// This file system has no trace events.
-mod trace_table {
-    macro_rules! for_each_event {
-        ($each:ident) => {
-            $each! {}
-        };
-    }
-    pub(crate) use for_each_event;
-}
+#[path = "../no_events.rs"]
+mod trace_table;
 
 module! {
     type: OneFileModule,
