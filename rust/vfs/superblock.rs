@@ -139,6 +139,10 @@ impl SuperOps for Rext4 {
         sb.data().fs.thaw().errno()
     }
 
+    fn shutdown(sb: &SuperBlock<Self>) {
+        sb.data().fs.shutdown();
+    }
+
     fn statfs(sb: &SuperBlock<Self>, stat: &mut StatFs) -> Result {
         let counts = sb.data().fs.statistics();
         let (low, high) = counts.id.split_at(8);
