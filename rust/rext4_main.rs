@@ -54,7 +54,12 @@ impl kernel::Module for Rext4 {
             (module_parameters::ext3.value(), c"ext3"),
             (module_parameters::ext2.value(), c"ext2"),
         ];
-        let aliases = names.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name);
-        Ok(Self { _registration: vfs::register(module, aliases)? })
+        let aliases = names
+            .into_iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, name)| name);
+        Ok(Self {
+            _registration: vfs::register(module, aliases)?,
+        })
     }
 }

@@ -24,7 +24,12 @@ pub(super) struct Plain;
 
 #[vtable]
 impl InodeOps<Rext4> for Plain {
-    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+    fn setattr(
+        idmap: &IdMap,
+        dentry: &Dentry<Rext4>,
+        inode: &Inode<Rext4>,
+        attr: &mut Attr,
+    ) -> Result {
         setattr(idmap, dentry, inode, attr)
     }
 
@@ -49,7 +54,12 @@ impl InodeOps<Rext4> for Plain {
 }
 
 /// Changes attributes; see [`InodeOps::setattr`].
-pub(super) fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+pub(super) fn setattr(
+    idmap: &IdMap,
+    dentry: &Dentry<Rext4>,
+    inode: &Inode<Rext4>,
+    attr: &mut Attr,
+) -> Result {
     attr.prepare(idmap, dentry)?;
     if let Some(size) = attr.size() {
         resize(inode, size)?;
@@ -65,14 +75,17 @@ pub(super) fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4
     let is = |bit: u32| what & bit != 0;
     inode
         .fs()
-        .set_attributes(inode.core()?, &AttributeChanges {
-            mode: is(valid::MODE).then(|| inode.mode()),
-            uid: owner.0,
-            gid: owner.1,
-            atime: is(valid::ATIME).then(|| from_vfs(inode.atime())),
-            mtime: is(valid::MTIME).then(|| from_vfs(inode.mtime())),
-            ctime: Some(from_vfs(inode.ctime())),
-        })
+        .set_attributes(
+            inode.core()?,
+            &AttributeChanges {
+                mode: is(valid::MODE).then(|| inode.mode()),
+                uid: owner.0,
+                gid: owner.1,
+                atime: is(valid::ATIME).then(|| from_vfs(inode.atime())),
+                mtime: is(valid::MTIME).then(|| from_vfs(inode.mtime())),
+                ctime: Some(from_vfs(inode.ctime())),
+            },
+        )
         .errno()
 }
 
@@ -121,11 +134,20 @@ pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
         stat.set_btime(to_vfs(time));
     }
     let flags = InodeFlags(attributes.flags);
-    let bits = [(InodeFlags::IMMUTABLE, IMMUTABLE), (InodeFlags::APPEND, APPEND), (InodeFlags::NODUMP, NODUMP)];
-    let set = bits.iter().filter(|(disk, _)| flags.has(*disk)).fold(0, |set, (_, bit)| set | bit);
+    let bits = [
+        (InodeFlags::IMMUTABLE, IMMUTABLE),
+        (InodeFlags::APPEND, APPEND),
+        (InodeFlags::NODUMP, NODUMP),
+    ];
+    let set = bits
+        .iter()
+        .filter(|(disk, _)| flags.has(*disk))
+        .fold(0, |set, (_, bit)| set | bit);
     stat.set_attributes(set, IMMUTABLE | APPEND | NODUMP);
     // Data that has no blocks yet will have them: programs take 0 blocks for "nothing but holes".
-    let delayed = core.delayed_blocks().saturating_mul(u64::from(inode.sb().block_size() / 512));
+    let delayed = core
+        .delayed_blocks()
+        .saturating_mul(u64::from(inode.sb().block_size() / 512));
     stat.set_blocks(attributes.blocks.saturating_add(delayed));
     Ok(())
 }

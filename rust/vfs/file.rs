@@ -115,7 +115,11 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
 
 fn direct_read(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
     let inode = iocb.inode();
-    let locked = if iocb.is_nowait() { inode.try_lock_shared().ok_or(EAGAIN)? } else { inode.lock_shared() };
+    let locked = if iocb.is_nowait() {
+        inode.try_lock_shared().ok_or(EAGAIN)?
+    } else {
+        inode.lock_shared()
+    };
     let read = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, How::default());
     drop(locked);
     iocb.accessed();
@@ -175,7 +179,11 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
     // Dropping set-user-ID bits and capabilities changes the inode.
     let plain = inode.has_no_privileges() && !iocb.is_append();
     if plain {
-        let shared = if nowait { inode.try_lock_shared().ok_or(EAGAIN)? } else { inode.lock_shared() };
+        let shared = if nowait {
+            inode.try_lock_shared().ok_or(EAGAIN)?
+        } else {
+            inode.lock_shared()
+        };
         let shape = shape(inode, iocb.pos(), from.count() as u64)?;
         if !shape.extends && shape.overwrites && !shape.unaligned {
             if iocb.write_checks(from)? == 0 {
@@ -183,12 +191,17 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
             }
             iocb.modified()?;
             note_direct(iocb, from.count(), false, true)?;
-            let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, How::default());
+            let written =
+                direct::transfer::<Rext4, map::Direct, Written>(iocb, from, How::default());
             drop(shared);
             return written;
         }
     }
-    let locked = if nowait { inode.try_lock().ok_or(EAGAIN)? } else { inode.lock() };
+    let locked = if nowait {
+        inode.try_lock().ok_or(EAGAIN)?
+    } else {
+        inode.lock()
+    };
     let count = iocb.write_checks(from)?;
     if count == 0 {
         return Ok(0);
@@ -203,7 +216,10 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
         inode.write_and_wait(old, old)?;
     }
     let shape = shape(inode, iocb.pos(), count as u64)?;
-    let how = How { wait: shape.extends || shape.unaligned, overwrite_only: false };
+    let how = How {
+        wait: shape.extends || shape.unaligned,
+        overwrite_only: false,
+    };
     note_direct(iocb, count, shape.extends, false)?;
     let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, how);
     drop(locked);
@@ -235,7 +251,11 @@ impl DirectOps<Rext4> for Written {
             return Ok(());
         }
         let grown = if end > inode.size() { end } else { 0 };
-        writeback::settle(inode, &[(iocb.pos(), size)], grown.max(end.min(inode.size())))?;
+        writeback::settle(
+            inode,
+            &[(iocb.pos(), size)],
+            grown.max(end.min(inode.size())),
+        )?;
         if grown > 0 {
             // Only a write that holds the lock exclusively, and waits, gets here.
             inode.set_size(grown);

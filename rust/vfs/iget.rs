@@ -4,10 +4,10 @@
 
 use super::error::OrErrno;
 use super::{attr, file, map, namei, readdir, InodeExt, Rext4};
-use crate::core::mount::{Inode as CoreInode, InodeKind};
 use crate::core::mount::Attributes;
-use crate::core::platform::Arc;
 use crate::core::mount::Timestamp;
+use crate::core::mount::{Inode as CoreInode, InodeKind};
+use crate::core::platform::Arc;
 use crate::format::inode::InodeFlags;
 use crate::format::units::Ino;
 use crate::linux::fs::inode::{flag, Inode, Time};
@@ -18,12 +18,18 @@ use kernel::sync::aref::ARef;
 
 /// A time as the VFS has it.
 pub(super) fn to_vfs(time: Timestamp) -> Time {
-    Time { sec: time.sec, nsec: time.nsec }
+    Time {
+        sec: time.sec,
+        nsec: time.nsec,
+    }
 }
 
 /// A time as the file system has it.
 pub(super) fn from_vfs(time: Time) -> Timestamp {
-    Timestamp { sec: time.sec, nsec: time.nsec }
+    Timestamp {
+        sec: time.sec,
+        nsec: time.nsec,
+    }
 }
 
 /// The inode with this number, from memory or from the disk.
@@ -41,7 +47,12 @@ pub(super) fn iget(sb: &SuperBlock<Rext4>, ino: Ino) -> Result<ARef<Inode<Rext4>
 /// Completes a new VFS inode from the file system's: fields and operations.
 pub(super) fn fill(mut new: NewInode<Rext4>, core: Arc<CoreInode>) -> Result<NewInode<Rext4>> {
     let attributes = core.attributes();
-    let Attributes { atime, mtime, ctime, .. } = attributes;
+    let Attributes {
+        atime,
+        mtime,
+        ctime,
+        ..
+    } = attributes;
     new.init_mode(attributes.mode)
         .init_ids(attributes.uid, attributes.gid)
         .init_times(to_vfs(atime), to_vfs(mtime), to_vfs(ctime))
@@ -92,7 +103,10 @@ fn vfs_flags(flags: InodeFlags) -> u32 {
         (InodeFlags::NOATIME, flag::NOATIME),
         (InodeFlags::DIRSYNC, flag::DIRSYNC),
     ];
-    pairs.iter().filter(|(disk, _)| flags.has(*disk)).fold(0, |bits, (_, bit)| bits | bit)
+    pairs
+        .iter()
+        .filter(|(disk, _)| flags.has(*disk))
+        .fold(0, |bits, (_, bit)| bits | bit)
 }
 
 /// Brings the VFS's links, space and times up to date after the file system has changed an inode.
@@ -101,7 +115,11 @@ pub(super) fn refresh(inode: &Inode<Rext4>, attributes: &Attributes) {
         inode.set_nlink(attributes.links);
     }
     inode.set_blocks(attributes.blocks);
-    inode.set_times(to_vfs(attributes.atime), to_vfs(attributes.mtime), to_vfs(attributes.ctime));
+    inode.set_times(
+        to_vfs(attributes.atime),
+        to_vfs(attributes.mtime),
+        to_vfs(attributes.ctime),
+    );
 }
 
 /// [`refresh`] from what the inode's own file system inode says.

@@ -112,13 +112,32 @@ impl IomapOps<Rext4> for Write {
         events::da_write_begin(inode.fs().device(), core.ino(), pos, length);
         let (first, count) = blocks_of(inode, pos, length)?;
         let privileged = File::<Rext4>::caller_is_privileged();
-        let (mapping, is_new) = inode.fs().write_begin(core, first, count, privileged).errno()?;
-        Ok(Mapping { is_new, ..in_bytes(inode, &mapping, for_readers) })
+        let (mapping, is_new) = inode
+            .fs()
+            .write_begin(core, first, count, privileged)
+            .errno()?;
+        Ok(Mapping {
+            is_new,
+            ..in_bytes(inode, &mapping, for_readers)
+        })
     }
 
-    fn end(inode: &Inode<Rext4>, pos: u64, length: u64, written: u64, flags: Flags, _: &Mapping) -> Result {
+    fn end(
+        inode: &Inode<Rext4>,
+        pos: u64,
+        length: u64,
+        written: u64,
+        flags: Flags,
+        _: &Mapping,
+    ) -> Result {
         if !flags.is_zero() {
-            events::da_write_end(inode.fs().device(), inode.core()?.ino(), pos, length, written);
+            events::da_write_end(
+                inode.fs().device(),
+                inode.core()?.ino(),
+                pos,
+                length,
+                written,
+            );
         }
         Ok(())
     }
@@ -130,7 +149,9 @@ impl IomapOps<Rext4> for Write {
 
 impl IomapWriteOps<Rext4> for Write {
     fn is_valid(inode: &Inode<Rext4>, mapping: &Mapping) -> bool {
-        inode.core().is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
+        inode
+            .core()
+            .is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
     }
 }
 
@@ -151,14 +172,31 @@ impl IomapOps<Rext4> for Direct {
             _ if flags.is_overwrite_only() || flags.is_nowait() => return Err(EAGAIN),
             _ => {
                 let privileged = File::<Rext4>::caller_is_privileged();
-                fs.begin_direct(core, first, count, inode.size().max(pos.saturating_add(length)), privileged).errno()?
+                fs.begin_direct(
+                    core,
+                    first,
+                    count,
+                    inode.size().max(pos.saturating_add(length)),
+                    privileged,
+                )
+                .errno()?
             }
         };
         let is_dirty = fs.needs_commit(core, true);
-        Ok(Mapping { is_dirty, ..in_bytes(inode, &mapping, for_direct) })
+        Ok(Mapping {
+            is_dirty,
+            ..in_bytes(inode, &mapping, for_direct)
+        })
     }
 
-    fn end(inode: &Inode<Rext4>, pos: u64, length: u64, written: u64, flags: Flags, _: &Mapping) -> Result {
+    fn end(
+        inode: &Inode<Rext4>,
+        pos: u64,
+        length: u64,
+        written: u64,
+        flags: Flags,
+        _: &Mapping,
+    ) -> Result {
         if flags.is_write() && written < length {
             let rest = inode.sb().block_size().into();
             let from = pos.saturating_add(written).next_multiple_of(rest);
@@ -177,7 +215,10 @@ impl AddressSpaceOps<Rext4> for Cached {
     type Report = Report;
     type Writeback = writeback::Writeback;
 
-    fn writepages(inode: &Inode<Rext4>, control: &mut Control<'_, Rext4, writeback::Writeback>) -> Result {
+    fn writepages(
+        inode: &Inode<Rext4>,
+        control: &mut Control<'_, Rext4, writeback::Writeback>,
+    ) -> Result {
         writeback::write_pages(inode, control)
     }
 }
@@ -185,7 +226,9 @@ impl AddressSpaceOps<Rext4> for Cached {
 /// Zeroes the rest of the block that the file ends in, before the file grows from `old` to `new`: a
 /// mapping of the file may have left bytes there. Needs `i_rwsem` and the invalidate lock.
 pub(super) fn zero_end(inode: &Inode<Rext4>, old: u64, new: u64) -> Result {
-    let end = old.next_multiple_of(u64::from(inode.sb().block_size())).min(new);
+    let end = old
+        .next_multiple_of(u64::from(inode.sb().block_size()))
+        .min(new);
     if end > old {
         iomap::zero_range::<Rext4, Write>(inode, old, end - old)?;
     }

@@ -47,7 +47,9 @@ impl FileSystem for Rext4 {
     type Options = options::Options;
 
     fn new_inode_data() -> impl PinInit<InodeData, Error> {
-        Ok(InodeData { core: SetOnce::new() })
+        Ok(InodeData {
+            core: SetOnce::new(),
+        })
     }
 }
 
@@ -70,7 +72,10 @@ impl InodeExt for Inode<Rext4> {
 }
 
 /// Registers `rext4`, and the names of the C drivers that are asked for and free.
-pub(crate) fn register(module: &'static ThisModule, aliases: impl Iterator<Item = &'static CStr>) -> Result<Registration<Rext4>> {
+pub(crate) fn register(
+    module: &'static ThisModule,
+    aliases: impl Iterator<Item = &'static CStr>,
+) -> Result<Registration<Rext4>> {
     let mut registration = Registration::new(c"rext4_inode", module)?;
     registration.register(c"rext4")?;
     for name in aliases {

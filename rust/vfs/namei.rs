@@ -39,7 +39,12 @@ fn make(
 ) -> Result<NewInode<Rext4>> {
     let mut draft = dir.sb().new_inode()?;
     draft.init_owner(idmap, dir, mode)?;
-    let new = NewCore { mode: draft.mode(), uid: draft.uid(), gid: draft.gid(), rdev };
+    let new = NewCore {
+        mode: draft.mode(),
+        uid: draft.uid(),
+        gid: draft.gid(),
+        rdev,
+    };
     let core = make(dir.fs(), dir.core()?, &new).errno()?;
     let numbered = draft.number(u64::from(core.ino().get()))?;
     let filled = fill(numbered, core)?;
@@ -69,12 +74,26 @@ impl InodeOps<Rext4> for Names {
         }
     }
 
-    fn create(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, mode: u16) -> Result<NewInode<Rext4>> {
-        make(idmap, dir, mode, (0, 0), |fs, dir, new| fs.create(dir, name.name(), new))
+    fn create(
+        idmap: &IdMap,
+        dir: &Inode<Rext4>,
+        name: &Dentry<Rext4>,
+        mode: u16,
+    ) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, mode, (0, 0), |fs, dir, new| {
+            fs.create(dir, name.name(), new)
+        })
     }
 
-    fn mkdir(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, mode: u16) -> Result<NewInode<Rext4>> {
-        make(idmap, dir, mode | S_IFDIR, (0, 0), |fs, dir, new| fs.mkdir(dir, name.name(), new))
+    fn mkdir(
+        idmap: &IdMap,
+        dir: &Inode<Rext4>,
+        name: &Dentry<Rext4>,
+        mode: u16,
+    ) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, mode | S_IFDIR, (0, 0), |fs, dir, new| {
+            fs.mkdir(dir, name.name(), new)
+        })
     }
 
     fn mknod(
@@ -85,27 +104,42 @@ impl InodeOps<Rext4> for Names {
         rdev: u32,
     ) -> Result<NewInode<Rext4>> {
         let rdev = (rdev >> 20, rdev & 0xf_ffff);
-        make(idmap, dir, mode, rdev, |fs, dir, new| fs.create(dir, name.name(), new))
+        make(idmap, dir, mode, rdev, |fs, dir, new| {
+            fs.create(dir, name.name(), new)
+        })
     }
 
-    fn symlink(idmap: &IdMap, dir: &Inode<Rext4>, name: &Dentry<Rext4>, target: &[u8]) -> Result<NewInode<Rext4>> {
-        make(idmap, dir, S_IFLNK | 0o777, (0, 0), |fs, dir, new| fs.symlink(dir, name.name(), target, new))
+    fn symlink(
+        idmap: &IdMap,
+        dir: &Inode<Rext4>,
+        name: &Dentry<Rext4>,
+        target: &[u8],
+    ) -> Result<NewInode<Rext4>> {
+        make(idmap, dir, S_IFLNK | 0o777, (0, 0), |fs, dir, new| {
+            fs.symlink(dir, name.name(), target, new)
+        })
     }
 
     fn link(inode: &Inode<Rext4>, dir: &Inode<Rext4>, name: &Dentry<Rext4>) -> Result {
-        dir.fs().link(dir.core()?, name.name(), inode.core()?).errno()?;
+        dir.fs()
+            .link(dir.core()?, name.name(), inode.core()?)
+            .errno()?;
         refresh_from_core(inode)?;
         changed(dir)
     }
 
     fn unlink(dir: &Inode<Rext4>, name: &Dentry<Rext4>, inode: &Inode<Rext4>) -> Result {
-        dir.fs().unlink(dir.core()?, name.name(), inode.core()?).errno()?;
+        dir.fs()
+            .unlink(dir.core()?, name.name(), inode.core()?)
+            .errno()?;
         refresh_from_core(inode)?;
         changed(dir)
     }
 
     fn rmdir(dir: &Inode<Rext4>, name: &Dentry<Rext4>, inode: &Inode<Rext4>) -> Result {
-        dir.fs().rmdir(dir.core()?, name.name(), inode.core()?).errno()?;
+        dir.fs()
+            .rmdir(dir.core()?, name.name(), inode.core()?)
+            .errno()?;
         refresh_from_core(inode)?;
         changed(dir)
     }
@@ -120,15 +154,17 @@ impl InodeOps<Rext4> for Names {
             // The new name must never show an empty file after a crash: data first.
             inode.write_and_wait(0, u64::MAX)?;
         }
-        from.dir.fs().rename(&Rename {
-            old_dir: from.dir.core()?,
-            old_name: from.name.name(),
-            inode: inode.core()?,
-            new_dir: to.dir.core()?,
-            new_name: to.name.name(),
-            target: target.map(|target| target.core()).transpose()?,
-        })
-        .errno()?;
+        from.dir
+            .fs()
+            .rename(&Rename {
+                old_dir: from.dir.core()?,
+                old_name: from.name.name(),
+                inode: inode.core()?,
+                new_dir: to.dir.core()?,
+                new_name: to.name.name(),
+                target: target.map(|target| target.core()).transpose()?,
+            })
+            .errno()?;
         refresh_from_core(inode)?;
         if let Some(target) = target {
             refresh_from_core(target)?;
@@ -137,7 +173,12 @@ impl InodeOps<Rext4> for Names {
         changed(to.dir)
     }
 
-    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+    fn setattr(
+        idmap: &IdMap,
+        dentry: &Dentry<Rext4>,
+        inode: &Inode<Rext4>,
+        attr: &mut Attr,
+    ) -> Result {
         attr::setattr(idmap, dentry, inode, attr)
     }
 
@@ -166,7 +207,12 @@ impl InodeOps<Rext4> for Link {
         Ok(copy)
     }
 
-    fn setattr(idmap: &IdMap, dentry: &Dentry<Rext4>, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
+    fn setattr(
+        idmap: &IdMap,
+        dentry: &Dentry<Rext4>,
+        inode: &Inode<Rext4>,
+        attr: &mut Attr,
+    ) -> Result {
         attr::setattr(idmap, dentry, inode, attr)
     }
 

@@ -97,7 +97,9 @@ pub(super) fn parse(options: &mut Options, param: &Param<'_>, cx: &Context<'_>) 
         }
         ALWAYS | IGNORED => {}
         _ => {
-            cx.error(format_args!("an ext4 option was given that is not supported"));
+            cx.error(format_args!(
+                "an ext4 option was given that is not supported"
+            ));
             return Err(EOPNOTSUPP);
         }
     }
@@ -110,7 +112,9 @@ fn error_policy(param: &Param<'_>, cx: &Context<'_>) -> Result<ErrorPolicy> {
         b"remount-ro" => Ok(ErrorPolicy::RemountReadOnly),
         b"panic" => Ok(ErrorPolicy::Panic),
         _ => {
-            cx.error(format_args!("errors= must be continue, remount-ro or panic"));
+            cx.error(format_args!(
+                "errors= must be continue, remount-ro or panic"
+            ));
             Err(EINVAL)
         }
     }
@@ -120,7 +124,10 @@ fn commit_interval(param: &Param<'_>, cx: &Context<'_>) -> Result<u32> {
     /// What ext4 allows: `INT_MAX` jiffies at 1000 Hz.
     const MOST: u32 = i32::MAX as u32 / 1000;
     if param.number() > MOST {
-        cx.error(format_args!("commit={} is more than {MOST} seconds", param.number()));
+        cx.error(format_args!(
+            "commit={} is more than {MOST} seconds",
+            param.number()
+        ));
         return Err(EINVAL);
     }
     Ok(param.number())

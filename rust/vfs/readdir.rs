@@ -37,11 +37,19 @@ impl FileOps<Rext4> for Directory {
     fn iterate_shared(file: &File<Rext4>, into: &mut DirContext<'_>) -> Result {
         let dir = file.inode();
         let start = into.pos();
-        let width = if file.has_narrow_positions() { Width::Narrow } else { Width::Wide };
+        let width = if file.has_narrow_positions() {
+            Width::Narrow
+        } else {
+            Width::Wide
+        };
         let next = dir
             .fs()
             .read_directory(dir.core()?, start, width, |entry, next| {
-                let taken = into.emit(entry.name, u64::from(entry.ino.get()), entry_kind(entry.kind));
+                let taken = into.emit(
+                    entry.name,
+                    u64::from(entry.ino.get()),
+                    entry_kind(entry.kind),
+                );
                 if taken {
                     into.set_pos(next);
                 }

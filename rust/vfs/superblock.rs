@@ -52,7 +52,11 @@ impl ContextOps for Rext4 {
         options::parse(options, param, cx)
     }
 
-    fn fill_super(mut sb: NewSuper<'_, Self>, options: &mut options::Options, cx: &Context<'_>) -> Result<Rooted> {
+    fn fill_super(
+        mut sb: NewSuper<'_, Self>,
+        options: &mut options::Options,
+        cx: &Context<'_>,
+    ) -> Result<Rooted> {
         options.mount.read_only = cx.is_read_only();
         let fs = Filesystem::mount(sb.device(), &options.mount).inspect_err(|error| {
             cx.error(format_args!("{error}"));
@@ -63,14 +67,21 @@ impl ContextOps for Rext4 {
             // The `Drop` of `Mount` does it for every later failure.
             fs.unmount().errno()?;
         }
-        let mount = Mount { _shrinker: shrinker?, fs };
+        let mount = Mount {
+            _shrinker: shrinker?,
+            fs,
+        };
         describe(&mut sb, &mount.fs)?;
         let sb = sb.attach(mount)?;
         let root = iget(&sb, special::ROOT)?;
         sb.set_root(root)
     }
 
-    fn reconfigure(sb: &SuperBlock<Self>, options: &mut options::Options, cx: &Context<'_>) -> Result {
+    fn reconfigure(
+        sb: &SuperBlock<Self>,
+        options: &mut options::Options,
+        cx: &Context<'_>,
+    ) -> Result {
         options.mount.read_only = cx.is_read_only();
         sb.wait_for_completions();
         sb.data().fs.remount(&options.mount).errno()
@@ -81,7 +92,11 @@ impl ContextOps for Rext4 {
 fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Arc<Filesystem>) -> Result {
     sb.set_block_size(fs.block_size())?;
     let (min, max) = fs.time_range();
-    let granularity = if fs.has_nanoseconds() { 1 } else { 1_000_000_000 };
+    let granularity = if fs.has_nanoseconds() {
+        1
+    } else {
+        1_000_000_000
+    };
     sb.set_magic(MAGIC)
         .set_max_bytes(fs.max_file_size())
         .set_max_links(65_000)
@@ -121,7 +136,12 @@ impl SuperOps for Rext4 {
         if let Ok(core) = inode.core() {
             let (atime, mtime, ctime) = (inode.atime(), inode.mtime(), inode.ctime());
             // The VFS has no way to be told; what matters was logged.
-            let _ = inode.fs().set_times(core, Some(from_vfs(atime)), Some(from_vfs(mtime)), Some(from_vfs(ctime)));
+            let _ = inode.fs().set_times(
+                core,
+                Some(from_vfs(atime)),
+                Some(from_vfs(mtime)),
+                Some(from_vfs(ctime)),
+            );
         }
     }
 
@@ -146,7 +166,12 @@ impl SuperOps for Rext4 {
     fn statfs(sb: &SuperBlock<Self>, stat: &mut StatFs) -> Result {
         let counts = sb.data().fs.statistics();
         let (low, high) = counts.id.split_at(8);
-        let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        let word = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+        };
         stat.set(Space {
             magic: MAGIC,
             block_size: counts.block_size,

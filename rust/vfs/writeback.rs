@@ -27,12 +27,17 @@ impl WritebackOps<Rext4> for Writeback {
     fn map(inode: &Inode<Rext4>, pos: u64, len: u32) -> Result<Mapping> {
         events::writepage(inode.fs().device(), inode.core()?.ino(), pos, len);
         let (first, _) = blocks_of(inode, pos, u64::from(len))?;
-        let mapping = inode.fs().begin_writeback(inode.core()?, first, inode.size()).errno()?;
+        let mapping = inode
+            .fs()
+            .begin_writeback(inode.core()?, first, inode.size())
+            .errno()?;
         Ok(in_bytes(inode, &mapping, for_writeback))
     }
 
     fn is_valid(inode: &Inode<Rext4>, mapping: &Mapping) -> bool {
-        inode.core().is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
+        inode
+            .core()
+            .is_ok_and(|core| inode.fs().is_valid(core, mapping.cookie))
     }
 
     fn discard(inode: &Inode<Rext4>, start: u64, end: u64) {
@@ -49,13 +54,23 @@ impl WritebackOps<Rext4> for Writeback {
             || write.is_unwritten()
             || collect(inode, write.pos(), write.len(), &mut fresh).is_err()
             || !fresh.is_empty();
-        events::ordered_submit(inode.fs().device(), core.ino(), write.pos(), write.len(), write.sector(), ordered);
+        events::ordered_submit(
+            inode.fs().device(),
+            core.ino(),
+            write.pos(),
+            write.len(),
+            write.sector(),
+            ordered,
+        );
         ordered
     }
 }
 
 /// The pass of writing an inode back.
-pub(super) fn write_pages(inode: &Inode<Rext4>, control: &mut Control<'_, Rext4, Writeback>) -> Result {
+pub(super) fn write_pages(
+    inode: &Inode<Rext4>,
+    control: &mut Control<'_, Rext4, Writeback>,
+) -> Result {
     // Folios are locked: memory must not be found by writing others back.
     let _nofs = NofsScope::enter();
     let (device, ino) = (inode.fs().device(), inode.core()?.ino());
@@ -63,7 +78,13 @@ pub(super) fn write_pages(inode: &Inode<Rext4>, control: &mut Control<'_, Rext4,
     events::writepages(device, ino, || pass(control));
     let written = control.write_pages();
     let result = written.err().map_or(0, Error::to_errno);
-    events::writepages_result(device, ino, result, before.saturating_sub(control.pages_left()), || pass(control));
+    events::writepages_result(
+        device,
+        ino,
+        result,
+        before.saturating_sub(control.pages_left()),
+        || pass(control),
+    );
     written
 }
 
@@ -155,12 +176,20 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
     for write in writes {
         if let Ok(core) = inode.core() {
             let error = write.error().map_or(0, Error::to_errno);
-            events::ordered_end(inode.fs().device(), core.ino(), write.pos(), write.len(), error);
+            events::ordered_end(
+                inode.fs().device(),
+                core.ino(),
+                write.pos(),
+                write.len(),
+                error,
+            );
         }
         if write.error().is_some() {
             fail(inode, write.pos(), write.len());
         } else if result.is_ok() {
-            result = ranges.push((write.pos(), write.len()), GFP).map_err(Error::from);
+            result = ranges
+                .push((write.pos(), write.len()), GFP)
+                .map_err(Error::from);
             size = size.max(write.pos().saturating_add(write.len()));
         }
     }
@@ -178,7 +207,9 @@ pub(super) fn finish(ended: &Finished<'_, Rext4>) {
     const MOST: usize = 64;
     let mut group = KVec::with_capacity(MOST, GFP).unwrap_or_default();
     for write in ended.iter() {
-        let other = group.first().is_some_and(|first: &Write<'_, Rext4>| first.inode().ino() != write.inode().ino());
+        let other = group
+            .first()
+            .is_some_and(|first: &Write<'_, Rext4>| first.inode().ino() != write.inode().ino());
         if other || group.len() >= MOST {
             flush_group(&mut group);
         }

@@ -15,7 +15,9 @@ type Result<T = ()> = kernel::error::Result<T>;
 /// Copies a value out, or with an empty buffer only tells its length.
 fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
     if !into.is_empty() {
-        into.get_mut(..value.len()).ok_or(ERANGE)?.copy_from_slice(value);
+        into.get_mut(..value.len())
+            .ok_or(ERANGE)?
+            .copy_from_slice(value);
     }
     Ok(value.len())
 }
@@ -103,7 +105,14 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
     for entry in disk_acl::disk_entries(&value).map_err(|_| EIO)? {
         let entry = entry.map_err(|_| EIO)?;
         let (tag, id) = entry.tag.parts();
-        entries.push(AclEntry { tag, perm: entry.perm, id: id.unwrap_or(0) }, GFP_KERNEL)?;
+        entries.push(
+            AclEntry {
+                tag,
+                perm: entry.perm,
+                id: id.unwrap_or(0),
+            },
+            GFP_KERNEL,
+        )?;
     }
     PosixAcl::new(&entries).map(Some)
 }

@@ -276,7 +276,9 @@ impl Cache {
                     version,
                 };
                 let entry = Arc::new(entry, GFP)?;
-                let there = self.index.insert_or_get(block.get(), entry.clone(), taken)?;
+                let there = self
+                    .index
+                    .insert_or_get(block.get(), entry.clone(), taken)?;
                 if Arc::ptr_eq(&entry, &there) {
                     self.count.fetch_add(1, Ordering::Relaxed);
                 }
