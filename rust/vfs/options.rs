@@ -97,9 +97,7 @@ pub(super) fn parse(options: &mut Options, param: &Param<'_>, cx: &Context<'_>) 
         }
         ALWAYS | IGNORED => {}
         _ => {
-            cx.error(format_args!(
-                "an ext4 option was given that is not supported"
-            ));
+            cx.error(format_args!("the option {} is not supported", param.name()));
             return Err(EOPNOTSUPP);
         }
     }

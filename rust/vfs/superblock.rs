@@ -5,6 +5,7 @@
 use super::error::OrErrno;
 use super::iget::{from_vfs, iget};
 use super::{options, writeback, xattr, InodeExt, Mount, Rext4};
+use crate::core::error::Error as CoreError;
 use crate::core::mount::{ErrorPolicy, Filesystem};
 use crate::core::platform::Arc;
 use crate::format::geometry::special;
@@ -59,7 +60,10 @@ impl ContextOps for Rext4 {
     ) -> Result<Rooted> {
         options.mount.read_only = cx.is_read_only();
         let fs = Filesystem::mount(sb.device(), &options.mount).inspect_err(|error| {
-            cx.error(format_args!("{error}"));
+            // What is refused was explained in the log.
+            if matches!(error, CoreError::Corrupt(..) | CoreError::Io(_)) {
+                cx.error(format_args!("{error}"));
+            }
         });
         let fs = fs.errno()?;
         let shrinker = Shrinker::register(c"rext4-metadata", fs.clone());

@@ -139,6 +139,13 @@ impl<'a> Param<'a> {
         self.id
     }
 
+    /// The name that was given.
+    pub fn name(&self) -> &str {
+        // SAFETY: The key is a terminated string that lives as long as the parameter.
+        let key = unsafe { CStr::from_ptr(self.raw.key.cast()) };
+        key.to_str().unwrap_or("?")
+    }
+
     /// Whether it had `no` before it.
     pub fn is_negated(&self) -> bool {
         self.result.negated
