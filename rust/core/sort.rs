@@ -48,7 +48,7 @@ mod tests {
         for len in 0..40u64 {
             for seed in 0..50u64 {
                 let mut numbers: std::vec::Vec<u64> = (0..len)
-                    .map(|n| n.wrapping_mul(seed * 2_654_435_761 + 1) >> 3 & 15)
+                    .map(|n| (n.wrapping_mul(seed * 2_654_435_761 + 1) >> 3) & 15)
                     .collect();
                 let mut expected = numbers.clone();
                 expected.sort_unstable();

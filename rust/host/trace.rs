@@ -13,6 +13,7 @@ macro_rules! events {
             }
 
             /// Records the event.
+            #[allow(clippy::too_many_arguments, reason = "one for each field of the event")]
             pub fn emit($(_: $type),*) {}
         }
     )* };
