@@ -142,7 +142,7 @@ impl<'a> Param<'a> {
     /// The name that was given.
     pub fn name(&self) -> &str {
         // SAFETY: The key is a terminated string that lives as long as the parameter.
-        let key = unsafe { CStr::from_ptr(self.raw.key.cast()) };
+        let key = unsafe { CStr::from_char_ptr(self.raw.key) };
         key.to_str().unwrap_or("?")
     }
 
