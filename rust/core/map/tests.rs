@@ -28,7 +28,8 @@ pub(super) struct World {
     log: std::vec::Vec<LogExtent>,
 }
 
-/// An image with one empty file, inode 12, besides the directories.
+/// An image with one empty file, inode 12, besides the directories. Newer mkfs would give that
+/// number to the orphan file.
 pub(super) fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
     let dir = std::env::temp_dir().join(format!(
         "rext4-map-{}-{:?}",
@@ -37,11 +38,18 @@ pub(super) fn image(mib: u64, args: &[&str]) -> std::vec::Vec<u8> {
     ));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("file"), b"").unwrap();
-    let args: std::vec::Vec<&str> = args
-        .iter()
-        .copied()
-        .chain(["-d", dir.to_str().unwrap()])
-        .collect();
+    let mut features = std::string::String::from("^orphan_file");
+    let mut all = std::vec::Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        if *arg == "-O" {
+            features = std::format!("{},{features}", rest.next().unwrap());
+        } else {
+            all.push(*arg);
+        }
+    }
+    all.extend(["-O", &features, "-d", dir.to_str().unwrap()]);
+    let args = all;
     let bytes = testing::mkfs(mib << 20, &args);
     std::fs::remove_dir_all(&dir).unwrap();
     bytes
