@@ -9,7 +9,7 @@ use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::platform::{clock, Block, Vec, WriteClass, GFP};
 use crate::core::sort;
-use crate::format::units::{DiskBlock, LogBlock, Tid};
+use crate::format::units::{LogBlock, Tid};
 
 /// A committed transaction whose blocks are not all in their places.
 #[derive(Debug)]
@@ -133,12 +133,5 @@ impl Journal {
         let (tid, start) = oldest.map_or((next, log.head), |oldest| (oldest.tid, oldest.start));
         events::update_log_tail(&self.device, tid, start, freed);
         log.write_superblock(&self.device, Some(start), tid, 0)
-    }
-
-    /// Blocks of the device that a committed transaction still has to write.
-    pub fn pending(&self, block: DiskBlock) -> bool {
-        self.cache
-            .peek(block)
-            .is_some_and(|buffer| buffer.version().committed.is_some())
     }
 }

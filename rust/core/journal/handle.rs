@@ -51,11 +51,6 @@ impl Journal {
         })
     }
 
-    /// The most credits that a handle can have.
-    pub fn max_credits(&self) -> u32 {
-        self.max_transaction
-    }
-
     /// Joins the open transaction with `credits`.
     fn admit(&self, credits: u32) -> Result<Tid> {
         if credits > self.max_transaction {

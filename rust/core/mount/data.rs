@@ -83,21 +83,6 @@ impl Filesystem {
         )
     }
 
-    /// Removes what a failed write has left behind `size`, which is not below the size on disk.
-    pub fn trim_past_end(&self, inode: &Inode, size: u64) -> Result {
-        self.writable()?;
-        if size < inode.disk_size() {
-            return Err(Error::Invalid);
-        }
-        let trimmed = self
-            .volume
-            .start(inode.truncate_credits())
-            .and_then(|mut handle| {
-                inode.remove_from(&self.volume, &self.orphans, &mut handle, size)
-            });
-        self.report("trim_past_end", inode.ino(), trimmed)
-    }
-
     /// Nobody uses the inode any more and its page cache is gone: without links it is deleted.
     ///
     /// On a file system that cannot be changed (any more) it stays an orphan.
