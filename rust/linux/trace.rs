@@ -29,7 +29,7 @@ macro_rules! events {
                 // SAFETY: As above; the key is read only.
                 unsafe {
                     let tracepoint = core::ptr::addr_of!(bindings::[<__tracepoint_rext4_ $name>]);
-                    bindings::static_key_count(core::ptr::addr_of!((*tracepoint).key.key).cast_mut()) > 0
+                    kernel::bindings::static_key_count(core::ptr::addr_of!((*tracepoint).key).cast_mut().cast()) > 0
                 }
             }
 

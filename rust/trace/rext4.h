@@ -545,7 +545,7 @@ TRACE_EVENT(rext4_allocate_inode,
 	{ 1, "W" }, { 2, "U" }, { 4, "D" }, { 8, "H" }, { 16, "F" })
 
 /* A block is looked up in the extent status. */
-TRACE_EVENT(rext4_es_lookup_extent_enter,
+DECLARE_EVENT_CLASS(rext4_es_enter_class,
 	TP_PROTO(u32 dev, u64 ino, u32 lblk),
 	TP_ARGS(dev, ino, lblk),
 	TP_STRUCT__entry(
@@ -560,6 +560,11 @@ TRACE_EVENT(rext4_es_lookup_extent_enter,
 	),
 	TP_printk("dev %d,%d ino %llu lblk %u",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk)
+);
+
+DEFINE_EVENT(rext4_es_enter_class, rext4_es_lookup_extent_enter,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk),
+	TP_ARGS(dev, ino, lblk)
 );
 
 /* What the extent status knew: `found` 1, or 0 if the tree has to be asked. */
@@ -589,7 +594,7 @@ TRACE_EVENT(rext4_es_lookup_extent_exit,
 );
 
 /* The extent status of blocks changed or became known. */
-TRACE_EVENT(rext4_es_insert_extent,
+DECLARE_EVENT_CLASS(rext4_es_insert_class,
 	TP_PROTO(u32 dev, u64 ino, u64 seq, u64 pblk, u32 lblk, u32 len, u32 status),
 	TP_ARGS(dev, ino, seq, pblk, lblk, len, status),
 	TP_STRUCT__entry(
@@ -612,50 +617,23 @@ TRACE_EVENT(rext4_es_insert_extent,
 	),
 	TP_printk("dev %d,%d ino %llu seq %llu pblk %llu lblk %u len %u status %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->seq, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->status))
+);
+
+DEFINE_EVENT(rext4_es_insert_class, rext4_es_insert_extent,
+	TP_PROTO(u32 dev, u64 ino, u64 seq, u64 pblk, u32 lblk, u32 len, u32 status),
+	TP_ARGS(dev, ino, seq, pblk, lblk, len, status)
 );
 
 /* Blocks became delayed. */
-TRACE_EVENT(rext4_es_insert_delayed_extent,
+DEFINE_EVENT(rext4_es_insert_class, rext4_es_insert_delayed_extent,
 	TP_PROTO(u32 dev, u64 ino, u64 seq, u64 pblk, u32 lblk, u32 len, u32 status),
-	TP_ARGS(dev, ino, seq, pblk, lblk, len, status),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(u64, seq)
-		__field(u64, pblk)
-		__field(u32, lblk)
-		__field(u32, len)
-		__field(u32, status)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->seq = seq;
-		__entry->pblk = pblk;
-		__entry->lblk = lblk;
-		__entry->len = len;
-		__entry->status = status;
-	),
-	TP_printk("dev %d,%d ino %llu seq %llu pblk %llu lblk %u len %u status %s",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->seq, __entry->pblk, __entry->lblk, __entry->len, rext4_show_status(__entry->status))
+	TP_ARGS(dev, ino, seq, pblk, lblk, len, status)
 );
 
 /* The delayed run around a block is looked for. */
-TRACE_EVENT(rext4_es_find_extent_range_enter,
+DEFINE_EVENT(rext4_es_enter_class, rext4_es_find_extent_range_enter,
 	TP_PROTO(u32 dev, u64 ino, u32 lblk),
-	TP_ARGS(dev, ino, lblk),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(u32, lblk)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->lblk = lblk;
-	),
-	TP_printk("dev %d,%d ino %llu lblk %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk)
+	TP_ARGS(dev, ino, lblk)
 );
 
 /* The delayed run that was found. */
@@ -781,7 +759,7 @@ TRACE_EVENT(rext4_ext_insert,
 );
 
 /* Unwritten blocks became written ones. */
-TRACE_EVENT(rext4_ext_convert,
+DECLARE_EVENT_CLASS(rext4_ordered_class,
 	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
 	TP_ARGS(dev, ino, lblk, pblk, len),
 	TP_STRUCT__entry(
@@ -800,6 +778,11 @@ TRACE_EVENT(rext4_ext_convert,
 	),
 	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+);
+
+DEFINE_EVENT(rext4_ordered_class, rext4_ext_convert,
+	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
+	TP_ARGS(dev, ino, lblk, pblk, len)
 );
 
 /* Blocks are taken out of the tree. */
@@ -913,25 +896,9 @@ TRACE_EVENT(rext4_da_write_pages_extent,
 );
 
 /* Blocks are in flight: an ordered extent. */
-TRACE_EVENT(rext4_ordered_add,
+DEFINE_EVENT(rext4_ordered_class, rext4_ordered_add,
 	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
-	TP_ARGS(dev, ino, lblk, pblk, len),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(u32, lblk)
-		__field(u64, pblk)
-		__field(u32, len)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->lblk = lblk;
-		__entry->pblk = pblk;
-		__entry->len = len;
-	),
-	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+	TP_ARGS(dev, ino, lblk, pblk, len)
 );
 
 /* The disk knows an ordered extent now; `fresh` 0 if its blocks were allocated, but unwritten. */
@@ -959,25 +926,9 @@ TRACE_EVENT(rext4_ordered_finish,
 );
 
 /* An ordered extent was given up. */
-TRACE_EVENT(rext4_ordered_fail,
+DEFINE_EVENT(rext4_ordered_class, rext4_ordered_fail,
 	TP_PROTO(u32 dev, u64 ino, u32 lblk, u64 pblk, u32 len),
-	TP_ARGS(dev, ino, lblk, pblk, len),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(u32, lblk)
-		__field(u64, pblk)
-		__field(u32, len)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->lblk = lblk;
-		__entry->pblk = pblk;
-		__entry->len = len;
-	),
-	TP_printk("dev %d,%d ino %llu lblk %u pblk %llu len %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->lblk, __entry->pblk, __entry->len)
+	TP_ARGS(dev, ino, lblk, pblk, len)
 );
 
 /*
@@ -1023,7 +974,7 @@ TRACE_EVENT(rext4_unlink_enter,
 );
 
 /* A name of an inode is gone, or not: `ret` is 0 or a negative errno. */
-TRACE_EVENT(rext4_unlink_exit,
+DECLARE_EVENT_CLASS(rext4_result_class,
 	TP_PROTO(u32 dev, u64 ino, s32 ret),
 	TP_ARGS(dev, ino, ret),
 	TP_STRUCT__entry(
@@ -1038,6 +989,11 @@ TRACE_EVENT(rext4_unlink_exit,
 	),
 	TP_printk("dev %d,%d ino %llu ret %d",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->ret)
+);
+
+DEFINE_EVENT(rext4_result_class, rext4_unlink_exit,
+	TP_PROTO(u32 dev, u64 ino, s32 ret),
+	TP_ARGS(dev, ino, ret)
 );
 
 DECLARE_EVENT_CLASS(rext4_load_inode_class,
@@ -1323,21 +1279,9 @@ TRACE_EVENT(rext4_sync_file_enter,
 );
 
 /* A file is durable, or not. */
-TRACE_EVENT(rext4_sync_file_exit,
+DEFINE_EVENT(rext4_result_class, rext4_sync_file_exit,
 	TP_PROTO(u32 dev, u64 ino, s32 ret),
-	TP_ARGS(dev, ino, ret),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(s32, ret)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->ret = ret;
-	),
-	TP_printk("dev %d,%d ino %llu ret %d",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->ret)
+	TP_ARGS(dev, ino, ret)
 );
 
 /* All metadata is being made durable. */
