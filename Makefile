@@ -35,6 +35,10 @@ run: modules ## Boot, mount, write, trace, unmount, check: see it work
 test: modules ## Run all tests (TESTS="smoke host" for some); ends in `N passed, N failed`
 	@tools/tests/run $(TESTS)
 
+.PHONY: crashsim
+crashsim: ## Every crash state of small workloads, on the host (CRASHSIM="--seconds 600", "--replay ID"; else hours)
+	@tools/crashsim/run $(or $(CRASHSIM),--full-pairs)
+
 .PHONY: bench-io
 bench-io: modules ## Count bios, KiB and flushes per operation, beside the C driver
 	@tools/bench/io

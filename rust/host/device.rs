@@ -18,6 +18,11 @@ pub trait Backend: Send + Sync {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()>;
     /// Writes all of `from`; durable after the next [`Self::flush`].
     fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()>;
+    /// Writes all of `from` past the cache (FUA): it alone is durable when the call returns.
+    fn write_through(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        self.write_at(offset, from)?;
+        self.flush()
+    }
     /// Makes all finished writes durable.
     fn flush(&self) -> std::io::Result<()>;
 }
@@ -236,13 +241,13 @@ impl Device {
         contents: &Block,
         barrier: bool,
     ) -> Result<(), DeviceError> {
-        if barrier {
-            self.flush()?;
+        if !barrier {
+            return self.write_blocks(&[(block, contents.clone())], WriteClass::Journal);
         }
-        self.write_blocks(&[(block, contents.clone())], WriteClass::Journal)?;
-        if barrier {
-            self.flush()?;
-        }
+        self.flush()?;
+        self.backend.write_through(self.offset(block)?, contents)?;
+        self.written
+            .fetch_add(contents.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

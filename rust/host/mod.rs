@@ -13,6 +13,7 @@ pub mod device;
 pub mod log;
 pub mod map;
 pub mod nofs;
+pub mod overlay;
 pub mod random;
 pub mod recording;
 pub mod sync;

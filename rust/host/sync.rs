@@ -3,6 +3,7 @@
 //! Locks with the kernel's names. A poisoned lock is taken as it is: the kernel has no poisoning.
 
 use super::alloc::AllocError;
+use super::thread::Sleepers;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -78,41 +79,53 @@ impl<T> SpinLock<T> {
 
 /// A place to wait for a change of what a [`Mutex`] protects.
 #[derive(Debug)]
-pub struct Condvar(std::sync::Condvar);
+pub struct Condvar {
+    inner: std::sync::Condvar,
+    sleepers: Sleepers,
+}
 
 impl Condvar {
     /// A place where nobody waits yet.
     pub fn new(_: LockClass) -> Result<Self, AllocError> {
-        Ok(Self(std::sync::Condvar::new()))
+        Ok(Self {
+            inner: std::sync::Condvar::new(),
+            sleepers: Sleepers::default(),
+        })
     }
 
     /// Gives up the lock, sleeps until notified, takes the lock again. May return early.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let asleep = self.sleepers.fall_asleep();
         // std consumes its guard and gives a new one; the kernel keeps it.
-        guard.0 = guard
-            .0
-            .take()
-            .map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        guard.0 = guard.0.take().map(|held| {
+            self.inner
+                .wait(held)
+                .unwrap_or_else(PoisonError::into_inner)
+        });
+        self.sleepers.wake_up(asleep);
     }
 
     /// As [`Self::wait`], for at most `milliseconds`.
     pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
         let timeout = Duration::from_millis(milliseconds);
+        let asleep = self.sleepers.fall_asleep();
         guard.0 = guard.0.take().map(|held| {
-            self.0
+            self.inner
                 .wait_timeout(held, timeout)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0
         });
+        self.sleepers.wake_up(asleep);
     }
 
     /// Wakes everybody.
     pub fn notify_all(&self) {
-        self.0.notify_all();
+        self.sleepers.called();
+        self.inner.notify_all();
     }
 
-    /// Wakes somebody.
+    /// Wakes somebody; here everybody, as any wait may return early.
     pub fn notify_one(&self) {
-        self.0.notify_one();
+        self.notify_all();
     }
 }

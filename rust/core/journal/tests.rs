@@ -173,7 +173,7 @@ fn every_power_cut_leaves_whole_transactions() {
     assert!(
         events
             .iter()
-            .filter(|event| matches!(event, Event::Flush))
+            .filter(|event| matches!(event, Event::Flush | Event::Durable(_)))
             .count()
             > 240
     );

@@ -110,7 +110,7 @@ fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
     let settings = Settings {
         interval: 60_000,
         barrier: false,
-        verify: false,
+        verify: true,
     };
     let journal = Journal::open(device.clone(), cache.clone(), start, settings).unwrap();
     (

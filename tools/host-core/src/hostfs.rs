@@ -3,15 +3,17 @@
 //! A mounted file system with paths, an inode cache and a page cache of the simplest kind: what the
 //! VFS does in the kernel, as far as tests need it.
 
+mod pages;
+
+pub use pages::InFlight;
+
 use crate::core::error::{Error, Result};
 use crate::core::mount::{
-    AttributeChanges, Completion, Filesystem, Inode, InodeKind, MountOptions, NewInode, Ordered,
-    Rename, State, Width,
+    AttributeChanges, Filesystem, Inode, InodeKind, MountOptions, NewInode, Rename, Width,
 };
 use crate::format::units::{FileBlock, Ino};
 use crate::host::alloc::Arc;
-use crate::host::block::Block;
-use crate::host::device::{Backend, Device, WriteClass};
+use crate::host::device::{Backend, Device};
 use std::collections::BTreeMap;
 
 /// An inode that somebody uses, with its pages.
@@ -55,11 +57,15 @@ pub struct Entry {
 pub type Tree = BTreeMap<String, Entry>;
 
 impl HostFs {
-    /// Mounts what is on `backend`.
+    /// Mounts what is on `backend`. Each commit is verified, whatever the options say.
     pub fn mount(backend: impl Backend + 'static, options: &MountOptions) -> Result<Self> {
         let device = Device::new(backend, false, "test");
+        let options = MountOptions {
+            verify: true,
+            ..*options
+        };
         Ok(Self {
-            fs: Filesystem::mount(device, options)?,
+            fs: Filesystem::mount(device, &options)?,
             nodes: BTreeMap::new(),
             open: BTreeMap::new(),
             root: Ino(2),
@@ -146,6 +152,12 @@ impl HostFs {
             self.fs.evict(&node.inode)?;
         }
         Ok(())
+    }
+
+    /// The inodes that have dirty blocks.
+    pub fn dirty(&self) -> Vec<Ino> {
+        let dirty = self.nodes.iter().filter(|(_, node)| !node.dirty.is_empty());
+        dirty.map(|(&ino, _)| Ino(ino)).collect()
     }
 
     /// Drops all inodes that are clean, so that the next use reads them again.
@@ -267,20 +279,16 @@ impl HostFs {
     /// Renames; what has the new name is replaced.
     pub fn rename(&mut self, old: &str, new: &str) -> Result {
         let inode = self.resolve(old)?;
-        if self
-            .nodes
-            .get(&inode.ino().get())
-            .is_some_and(|node| !node.dirty.is_empty())
-        {
-            // Replacing means that the new contents are on the disk.
-            self.flush(inode.ino())?;
-        }
         let (old_dir, old_name) = self.parent(old)?;
         let (new_dir, new_name) = self.parent(new)?;
         let target = match self.fs.lookup(&new_dir, new_name)? {
             Some(ino) => Some(self.get(ino)?),
             None => None,
         };
+        if target.is_some() && inode.kind() == InodeKind::Regular {
+            // Replacing means that the new contents are on the disk.
+            self.flush(inode.ino())?;
+        }
         self.fs.rename(&Rename {
             old_dir: &old_dir,
             old_name,
@@ -314,139 +322,6 @@ impl HostFs {
         }
     }
 
-    /// The contents of one block, from the cache or the disk.
-    fn load_block(&self, ino: u32, block: u32) -> Result<Vec<u8>> {
-        let node = &self.nodes[&ino];
-        if let Some(page) = node.dirty.get(&block) {
-            return Ok(page.clone());
-        }
-        match self.fs.map(&node.inode, FileBlock(block), 1)?.state {
-            State::Written(at) => Ok(self.fs.device().read_block(at.get())?.to_vec()),
-            // Delayed without a page: the write that is under way gets there later.
-            State::Hole | State::Delayed | State::Unwritten(_) => {
-                Ok(vec![0; self.block_size() as usize])
-            }
-            state => panic!("a clean block is {state:?}"),
-        }
-    }
-
-    /// Zeroes what lies behind the end in the last block, so that growing shows no old bytes.
-    fn zero_tail(&mut self, ino: u32, size: u64) -> Result {
-        let inside = (size % self.block_size()) as usize;
-        if inside == 0 {
-            return Ok(());
-        }
-        let block = (size / self.block_size()) as u32;
-        let mut page = self.load_block(ino, block)?;
-        if page[inside..].iter().all(|&byte| byte == 0) {
-            return Ok(());
-        }
-        page[inside..].fill(0);
-        let inode = self.nodes[&ino].inode.clone();
-        self.fs.write_begin(&inode, FileBlock(block), 1, false)?;
-        self.nodes.get_mut(&ino).unwrap().dirty.insert(block, page);
-        Ok(())
-    }
-
-    /// Writes bytes into the page cache.
-    pub fn write(&mut self, path: &str, offset: u64, data: &[u8]) -> Result {
-        let inode = self.resolve(path)?;
-        self.write_inode(inode.ino(), offset, data)
-    }
-
-    /// Writes bytes into the page cache of an inode in use.
-    pub fn write_inode(&mut self, ino: Ino, offset: u64, data: &[u8]) -> Result {
-        let ino = ino.get();
-        let inode = self.nodes[&ino].inode.clone();
-        let size = self.nodes[&ino].size;
-        if offset > size {
-            self.zero_tail(ino, size)?;
-        }
-        let end = offset + data.len() as u64;
-        let mut at = offset;
-        while at < end {
-            let block = (at / self.block_size()) as u32;
-            let inside = (at % self.block_size()) as usize;
-            let count = ((end - at) as usize).min(self.block_size() as usize - inside);
-            let left = ((end - at) + inside as u64).div_ceil(self.block_size()) as u32;
-            let mut page = self.load_block(ino, block)?;
-            self.fs.write_begin(&inode, FileBlock(block), left, false)?;
-            let from = (at - offset) as usize;
-            page[inside..inside + count].copy_from_slice(&data[from..from + count]);
-            at += count as u64;
-            let node = self.nodes.get_mut(&ino).unwrap();
-            node.dirty.insert(block, page);
-            node.size = node.size.max(at);
-        }
-        self.fs.touch(&inode)
-    }
-
-    /// Reads a whole file.
-    pub fn read(&mut self, path: &str) -> Result<Vec<u8>> {
-        let ino = self.resolve(path)?.ino().get();
-        let size = self.nodes[&ino].size;
-        if size > 1 << 28 {
-            // A hole of a damaged inode's size is not for this machine's memory.
-            return Err(Error::FileTooBig);
-        }
-        let mut contents = Vec::new();
-        for block in 0..size.div_ceil(self.block_size()) as u32 {
-            contents.extend(self.load_block(ino, block)?);
-        }
-        contents.truncate(size as usize);
-        Ok(contents)
-    }
-
-    /// Writes an inode's dirty blocks to the device and finishes them.
-    pub fn flush(&mut self, ino: Ino) -> Result {
-        let Some(node) = self.nodes.get_mut(&ino.get()) else {
-            return Ok(());
-        };
-        if node.dirty.is_empty() {
-            return Ok(());
-        }
-        let (inode, size) = (node.inode.clone(), node.size);
-        let dirty = std::mem::take(&mut node.dirty);
-        let block_size = self.block_size();
-        let mut ordered: Vec<Ordered> = Vec::new();
-        let mut end = 0u64;
-        for (&block, page) in &dirty {
-            let mapping = self.fs.begin_writeback(&inode, FileBlock(block), size)?;
-            let (at, kind) = match mapping.state {
-                State::InFlight(at) => (at, Some(Completion::Fresh)),
-                State::Unwritten(at) => (at, Some(Completion::Convert)),
-                State::Written(at) => (at, None),
-                state => panic!("a dirty block is {state:?}"),
-            };
-            let mut contents = Block::zeroed(page.len())?;
-            contents.get_mut().unwrap().copy_from_slice(page);
-            self.fs
-                .device()
-                .write_blocks(&[(at.get(), contents)], WriteClass::Background)?;
-            end = ((u64::from(block) + 1) * block_size).min(size);
-            let Some(kind) = kind else {
-                continue;
-            };
-            match ordered.last_mut() {
-                Some(last)
-                    if last.kind == kind
-                        && last.start.get() + last.len == block
-                        && last.block.get() + u64::from(last.len) == at.get() =>
-                {
-                    last.len += 1;
-                }
-                _ => ordered.push(Ordered {
-                    start: FileBlock(block),
-                    len: 1,
-                    block: at,
-                    kind,
-                }),
-            }
-        }
-        self.fs
-            .finish_writes(&inode, &ordered, (end > 0).then_some(end))
-    }
-
     /// Writes everything to the device.
     pub fn flush_all(&mut self) -> Result {
         for ino in self.nodes.keys().copied().collect::<Vec<_>>() {
@@ -462,26 +337,17 @@ impl HostFs {
         self.fs.fsync(&inode, false)
     }
 
+    /// Makes a file's data durable, and what is needed to find it.
+    pub fn fdatasync(&mut self, path: &str) -> Result {
+        let inode = self.resolve(path)?;
+        self.flush(inode.ino())?;
+        self.fs.fsync(&inode, true)
+    }
+
     /// Makes everything durable.
     pub fn sync(&mut self) -> Result {
         self.flush_all()?;
         self.fs.sync(true)
-    }
-
-    /// Sets the size of a file.
-    pub fn truncate(&mut self, path: &str, size: u64) -> Result {
-        let inode = self.resolve(path)?;
-        let ino = inode.ino().get();
-        let old = self.nodes[&ino].size;
-        self.zero_tail(ino, old.min(size))?;
-        let first_gone = size.div_ceil(self.block_size()) as u32;
-        let node = self.nodes.get_mut(&ino).unwrap();
-        node.dirty.retain(|&block, _| block < first_gone);
-        node.size = old.min(size);
-        // The zeroed tail is on the disk before the size changes.
-        self.flush(inode.ino())?;
-        self.nodes.get_mut(&ino).unwrap().size = size;
-        self.fs.truncate(&inode, size)
     }
 
     /// The names in a directory, without its own and its parent's, read in steps of `step` names.

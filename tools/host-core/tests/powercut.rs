@@ -7,7 +7,7 @@ mod common;
 
 use common::{Model, Op, Random};
 use host_core::core::mount::MountOptions;
-use host_core::host::recording::{Event, Recording};
+use host_core::host::recording::{durable, Recording};
 use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::{assert_clean, mkfs, run, TempFile};
 
@@ -118,19 +118,10 @@ fn check_cut(history: &History, image: Vec<u8>, cut: usize, what: &str) {
 
 /// The contents after `cut` events when any of the writes since the last flush may be missing.
 fn torn(history: &History, cut: usize, random: &mut Random) -> Vec<u8> {
-    let events = history.device.events();
-    let flushed = events[..cut]
-        .iter()
-        .rposition(|event| matches!(event, Event::Flush))
-        .map_or(0, |at| at + 1);
-    let mut image = history.device.contents_after(flushed);
-    for event in &events[flushed..cut] {
-        if let (Event::Write(offset, data), true) = (event, random.below(2) == 0) {
-            let start = *offset as usize;
-            image[start..start + data.len()].copy_from_slice(data);
-        }
-    }
-    image
+    let durable = durable(&history.device.events(), cut);
+    history
+        .device
+        .contents_with(cut, |write| durable[write] || random.below(2) == 0)
 }
 
 fn check(size: u64, args: &[&str], most: u64, seeds: std::ops::Range<u64>, count: usize) {

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs workloads on one kind of disk, judges every state, and makes a violation small.
+
+use crate::image::{Disk, DiskKind};
+use crate::judge::Judge;
+use crate::oracle;
+use crate::random::Random;
+use crate::record::{record, NoHistory};
+use crate::states::{self, Effort, Place};
+use crate::workload::{actions, Action, Ending, Persist, Workload};
+use std::time::Instant;
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Workloads that ran.
+    pub workloads: u64,
+    /// Workloads that make no sense on the disk.
+    pub impossible: u64,
+    /// States that were held against the oracle.
+    pub states: u64,
+    /// See [`crate::judge::Counts`].
+    pub distinct: u64,
+    /// See [`crate::judge::Counts`].
+    pub e2fsck: u64,
+    /// What must not be.
+    pub violations: u64,
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.workloads += other.workloads;
+        self.impossible += other.impossible;
+        self.states += other.states;
+        self.distinct += other.distinct;
+        self.e2fsck += other.e2fsck;
+        self.violations += other.violations;
+    }
+}
+
+/// How thoroughly each workload is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every subset of up to five writes, many torn ones.
+    Full,
+    /// A few states of each point.
+    Quick,
+}
+
+impl Depth {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Quick => "quick",
+        }
+    }
+
+    const fn effort(self, seed: u64) -> Effort {
+        match self {
+            Self::Full => Effort {
+                subsets: 5,
+                single: 6,
+                random: 8,
+                torn: 3,
+                seed,
+            },
+            Self::Quick => Effort {
+                subsets: 1,
+                single: 1,
+                random: 1,
+                torn: 0,
+                seed,
+            },
+        }
+    }
+}
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// How to see it again.
+    pub id: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// One kind of disk, and the judge of its crashes.
+pub struct Campaign {
+    disk: Disk,
+    judge: Judge,
+    /// What can be done on it.
+    pub actions: Vec<Action>,
+    seed: u64,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+impl Campaign {
+    /// A campaign on disks of this kind.
+    pub fn new(kind: &DiskKind, seed: u64) -> Self {
+        let disk = Disk::new(kind);
+        Self {
+            judge: Judge::new(&disk),
+            actions: actions(kind.block),
+            disk,
+            seed,
+            totals: Totals::default(),
+        }
+    }
+
+    /// The name of the kind.
+    pub fn name(&self) -> &'static str {
+        self.disk.kind.name
+    }
+
+    /// All workloads of one action.
+    pub fn singles(&self) -> Vec<Workload> {
+        let mut all = Vec::new();
+        for index in 0..self.actions.len() {
+            for persist in Persist::ALL {
+                all.push(vec![(index, persist)]);
+            }
+        }
+        let both = |parts: Vec<_>| {
+            [Ending::CommitFirst, Ending::Scattered].map(|ending| Workload {
+                parts: parts.clone(),
+                ending,
+            })
+        };
+        all.into_iter().flat_map(both).collect()
+    }
+
+    /// All workloads of two actions, each made durable in every way that a program has.
+    pub fn pairs(&self) -> impl Iterator<Item = Workload> {
+        let count = self.actions.len();
+        let parts = move || (0..count).flat_map(|at| Persist::CALLS.map(|how| (at, how)));
+        parts().enumerate().flat_map(move |(n, first)| {
+            parts().enumerate().map(move |(m, second)| Workload {
+                parts: vec![first, second],
+                // Both endings are seen with every action many times.
+                ending: if (n + m) % 2 == 0 {
+                    Ending::CommitFirst
+                } else {
+                    Ending::Scattered
+                },
+            })
+        })
+    }
+
+    /// Any workload of `count` actions.
+    pub fn any(&self, count: usize, random: &mut Random) -> Workload {
+        let mut part = || {
+            let how = Persist::ALL[random.below(Persist::ALL.len())];
+            (random.below(self.actions.len()), how)
+        };
+        let parts = (0..count).map(|_| part()).collect();
+        Workload {
+            parts,
+            ending: [Ending::CommitFirst, Ending::Scattered][random.below(2)],
+        }
+    }
+
+    /// Runs a workload and judges its states; a violation is made small.
+    pub fn run(&mut self, workload: &Workload, depth: Depth) -> Result<(), Violation> {
+        let Err(found) = self.judge_all(workload, depth) else {
+            return Ok(());
+        };
+        self.totals.violations += 1;
+        for smaller in workload.smaller() {
+            self.judge_all(&smaller, Depth::Full)?;
+        }
+        Err(found)
+    }
+
+    fn judge_all(&mut self, workload: &Workload, depth: Depth) -> Result<(), Violation> {
+        let Some(steps) = workload.steps(&self.actions) else {
+            self.totals.impossible += 1;
+            return Ok(());
+        };
+        let name = workload.name(&self.actions);
+        let history = match record(&self.disk, &steps) {
+            Ok(history) => history,
+            Err(NoHistory::Impossible) => {
+                self.totals.impossible += 1;
+                return Ok(());
+            }
+            Err(NoHistory::Wrong(why)) => {
+                let id = format!("{}/{name}/0.0/{}/{}", self.name(), depth.name(), self.seed);
+                return Err(Violation { id, why });
+            }
+        };
+        self.totals.workloads += 1;
+        let effort = depth.effort(self.seed);
+        let (judge, totals, block) = (&mut self.judge, &mut self.totals, self.disk.kind.block);
+        let mut found = Ok(());
+        states::for_each(&history, &effort, |place, crashed| {
+            totals.states += 1;
+            let verdict = judge.judge(&crashed).map_err(|why| why.to_string());
+            let kept = verdict.and_then(|tree| oracle::check(&history, place.cut, &tree, block));
+            let kind = self.disk.kind.name;
+            found = kept.map_err(|why| Violation {
+                id: format!(
+                    "{kind}/{name}/{}.{}/{}/{}",
+                    place.cut,
+                    place.choice,
+                    depth.name(),
+                    self.seed
+                ),
+                why,
+            });
+            found.is_ok()
+        });
+        self.judge.trim();
+        self.totals.distinct = self.judge.counts.distinct;
+        self.totals.e2fsck = self.judge.counts.e2fsck;
+        found
+    }
+}
+
+/// Shows one state and what is wrong with it. `Ok(true)` if nothing is.
+pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
+    let parts: Vec<&str> = id.split('/').collect();
+    let [kind, name, place, depth, seed] = parts[..] else {
+        return Err("an ID has five parts: DISK/WORKLOAD/CUT.CHOICE/DEPTH/SEED".into());
+    };
+    let kind = kinds.iter().find(|known| known.name == kind);
+    let kind = kind.ok_or("no such kind of disk")?;
+    let actions = actions(kind.block);
+    let workload = Workload::parse(name, &actions).ok_or("no such workload")?;
+    let steps = workload.steps(&actions).ok_or("no such workload")?;
+    let (cut, choice) = place.split_once('.').ok_or("no such state")?;
+    let place = Place {
+        cut: cut.parse().map_err(|_| "no such state")?,
+        choice: choice.parse().map_err(|_| "no such state")?,
+    };
+    let depth = [Depth::Full, Depth::Quick]
+        .into_iter()
+        .find(|known| known.name() == depth);
+    let seed = seed.parse().map_err(|_| "no such seed")?;
+    let effort = depth.ok_or("no such depth")?.effort(seed);
+    let disk = Disk::new(kind);
+    let history = match record(&disk, &steps) {
+        Ok(history) => history,
+        Err(NoHistory::Impossible) => return Err("this workload does not run on this disk".into()),
+        Err(NoHistory::Wrong(why)) => {
+            println!("{why}");
+            return Ok(false);
+        }
+    };
+    for (number, taken) in history.steps.iter().enumerate() {
+        println!("step {number}: {} (events {:?})", taken.step, taken.events);
+    }
+    for (number, event) in history.events.iter().enumerate() {
+        match event.write() {
+            Some((at, data)) => println!(
+                "event {number}: {} bytes at {at} (block {}{})",
+                data.len(),
+                at / kind.block,
+                if disk.journal_block(at).is_some() {
+                    ", journal"
+                } else {
+                    ""
+                }
+            ),
+            None => println!("event {number}: {event:?}"),
+        }
+    }
+    let (crashed, text) = states::at(&history, &effort, place).ok_or("no such state")?;
+    println!(
+        "power fails after event {}; not durable then:\n{text}",
+        place.cut
+    );
+    if let Some(path) = std::env::var_os("CRASHSIM_SAVE") {
+        std::fs::write(path, crashed.contents()).map_err(|error| error.to_string())?;
+    }
+    let verdict = Judge::new(&disk)
+        .judge(&crashed)
+        .map_err(|why| why.to_string());
+    match verdict.and_then(|tree| oracle::check(&history, place.cut, &tree, kind.block)) {
+        Ok(()) => println!("nothing is wrong"),
+        Err(why) => {
+            println!("{why}");
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The time that is left.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Option<Instant>);
+
+impl Deadline {
+    /// Whether there is none left.
+    pub fn is_over(&self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recovers a crashed disk with our code and with e2fsck, and compares.
+//!
+//! Each crashed disk is replayed by e2fsck's journal code and, on a copy, mounted by us. What e2fsck has
+//! replayed is then mounted by us as well: the two results must be the same to the byte, the journal
+//! and the superblock's statistics aside. What is the same for many crashed disks is judged once: the
+//! replayed disk by `e2fsck -fy`, which finishes orphans too and must give the same tree, and our
+//! result by `e2fsck -fn`, which must find nothing.
+
+use crate::image::{shorten, Disk};
+use crate::random::mix;
+use crate::record::options;
+use host_core::core::mount::MountOptions;
+use host_core::host::overlay::{Overlay, OverlayDevice, SECTOR};
+use host_core::host::random;
+use host_core::hostfs::{HostFs, Tree};
+use host_core::testing::{self, TempFile};
+use std::collections::HashMap;
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+
+/// What a disk holds after recovery, or what is wrong with it.
+pub type Verdict = Result<Rc<Tree>, Rc<str>>;
+
+/// A disk's contents in short.
+type Key = (u64, u64);
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Disks that differed from all before.
+    pub distinct: u64,
+    /// Distinct disks after recovery.
+    pub recovered: u64,
+    /// Runs of e2fsck.
+    pub e2fsck: u64,
+}
+
+/// Judges the crashed disks of one kind.
+pub struct Judge {
+    disk: Disk,
+    file: TempFile,
+    image: std::fs::File,
+    /// As large as the file.
+    buffer: Vec<u8>,
+    crashed: HashMap<Key, Verdict>,
+    replayed: HashMap<Key, Result<(Key, Rc<Tree>), Rc<str>>>,
+    finished: HashMap<Key, Result<(), Rc<str>>>,
+    trees: HashMap<Key, Rc<Tree>>,
+    /// What was counted so far.
+    pub counts: Counts,
+}
+
+/// The sectors of the superblock: mounting counts and stamps there.
+const SUPERBLOCK: std::ops::Range<u64> = 2..4;
+
+impl Judge {
+    /// For disks that began as this one.
+    pub fn new(disk: &Disk) -> Self {
+        let file = TempFile::with(&disk.image);
+        let image = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&file.0)
+            .unwrap();
+        Self {
+            disk: disk.clone(),
+            file,
+            image,
+            buffer: vec![0; disk.image.len()],
+            crashed: HashMap::new(),
+            replayed: HashMap::new(),
+            finished: HashMap::new(),
+            trees: HashMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    fn is_log(&self, sector: u64) -> bool {
+        self.disk.is_log(sector * SECTOR as u64)
+    }
+
+    /// The same for disks with the same contents, apart from `ignored` sectors.
+    fn key(disk: &Overlay, ignored: impl Fn(u64) -> bool) -> Key {
+        let mut key = (0u64, 0u64);
+        for (&number, bytes) in disk.sectors() {
+            let start = number as usize * SECTOR;
+            if ignored(number) || disk.base()[start..start + SECTOR] == *bytes {
+                continue;
+            }
+            let (mut a, mut b) = (mix(number + 1), mix(number + 1) ^ 0x5bd1_e995);
+            for word in bytes.chunks_exact(8) {
+                let word = u64::from_le_bytes(word.try_into().unwrap());
+                a = (a ^ word)
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .rotate_left(29);
+                b = (b.rotate_left(31) ^ word).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+            }
+            key.0 = key.0.wrapping_add(mix(a));
+            key.1 = key.1.wrapping_add(mix(b));
+        }
+        key
+    }
+
+    /// Recovers a crashed disk in all ways.
+    pub fn judge(&mut self, crashed: &Overlay) -> Verdict {
+        let key = Self::key(crashed, |_| false);
+        if let Some(known) = self.crashed.get(&key) {
+            return known.clone();
+        }
+        self.counts.distinct += 1;
+        let verdict = self.recover(crashed).map_err(Rc::from);
+        self.crashed.insert(key, verdict.clone());
+        verdict
+    }
+
+    fn recover(&mut self, crashed: &Overlay) -> Result<Rc<Tree>, String> {
+        let (ours, tree) = self.mount(crashed).map_err(|why| format!("rext4: {why}"))?;
+        self.finish(&ours)?;
+        let replayed = self.replay(crashed)?;
+        let (theirs, their_tree) = self.finish_replayed(&replayed)?;
+        if *tree != *their_tree {
+            return Err(format!(
+                "rext4 and e2fsck recover different trees: {}",
+                difference(&tree, &their_tree)
+            ));
+        }
+        if self.key_of_result(&ours) != theirs {
+            let (theirs, _) = self.mount(&replayed)?;
+            return Err(self.compare(&ours, &theirs));
+        }
+        Ok(tree)
+    }
+
+    /// Forgets what it knows if that is much.
+    pub fn trim(&mut self) {
+        const MUCH: usize = 20_000;
+        if self.trees.len() > MUCH || self.crashed.len() > 50 * MUCH {
+            self.crashed.clear();
+            self.replayed.clear();
+            self.finished.clear();
+            self.trees.clear();
+        }
+    }
+
+    /// Recovery by mounting, reading everything, unmounting.
+    fn mount(&mut self, disk: &Overlay) -> Result<(Overlay, Rc<Tree>), String> {
+        let device = OverlayDevice::new(disk.clone());
+        random::follow(1);
+        let mounted = HostFs::mount(device.clone(), &options());
+        let mut fs = mounted.map_err(|error| format!("mount: {error}"))?;
+        let tree = fs.tree();
+        let unmounted = fs.unmount();
+        let mut tree = tree.map_err(|error| format!("reading: {error}"))?;
+        shorten(&mut tree);
+        unmounted.map_err(|error| format!("unmount: {error}"))?;
+        let after = device.with(|contents| contents.clone());
+        let key = Self::key(&after, |sector| self.is_log(sector));
+        let tree = self.trees.entry(key).or_insert_with(|| Rc::new(tree));
+        Ok((after, tree.clone()))
+    }
+
+    /// `e2fsck -fn` of what we have recovered.
+    fn finish(&mut self, ours: &Overlay) -> Result<(), String> {
+        let key = Self::key(ours, |sector| self.is_log(sector));
+        if let Some(known) = self.finished.get(&key) {
+            return known.clone().map_err(|why| why.to_string());
+        }
+        self.counts.recovered += 1;
+        let (code, text) = self.e2fsck(ours, &["-fn"]);
+        self.restore(ours);
+        let found = if code == 0 {
+            Ok(())
+        } else {
+            Err(format!("e2fsck -fn after our recovery: {code}: {text}"))
+        };
+        self.finished.insert(key, found.clone().map_err(Rc::from));
+        found
+    }
+
+    /// e2fsck's replay of the journal, and nothing else.
+    fn replay(&mut self, crashed: &Overlay) -> Result<Overlay, String> {
+        let (code, text) = self.e2fsck(crashed, &["-y", "-E", "journal_only"]);
+        let replayed = self.read_back();
+        self.restore(&replayed);
+        if code & !1 != 0 || text.contains("? yes") {
+            return Err(format!("e2fsck -E journal_only: {code}: {text}"));
+        }
+        Ok(replayed)
+    }
+
+    /// What e2fsck has replayed: recovered by us and by all of e2fsck, the same tree.
+    fn finish_replayed(&mut self, replayed: &Overlay) -> Result<(Key, Rc<Tree>), String> {
+        let key = Self::key(replayed, |sector| self.is_log(sector));
+        if let Some(known) = self.replayed.get(&key) {
+            return known.clone().map_err(|why| why.to_string());
+        }
+        let result = self.judge_replayed(replayed);
+        let known = result.clone().map_err(Rc::from);
+        self.replayed.insert(key, known);
+        result
+    }
+
+    fn judge_replayed(&mut self, replayed: &Overlay) -> Result<(Key, Rc<Tree>), String> {
+        let (ours, tree) = self
+            .mount(replayed)
+            .map_err(|why| format!("rext4, after e2fsck's replay: {why}"))?;
+        let (code, text) = self.e2fsck(replayed, &["-fy"]);
+        let checked = self.read_back();
+        self.restore(&checked);
+        if code & !1 != 0 || has_findings(&text) {
+            return Err(format!("e2fsck -fy: {code}: {text}"));
+        }
+        let device = OverlayDevice::new(checked);
+        let read_only = MountOptions {
+            read_only: true,
+            ..options()
+        };
+        let mut fs = HostFs::mount(device, &read_only).map_err(|error| error.to_string())?;
+        let theirs = fs.tree();
+        let unmounted = fs.unmount();
+        let mut theirs = theirs.map_err(|error| format!("reading after e2fsck -fy: {error}"))?;
+        shorten(&mut theirs);
+        unmounted.map_err(|error| error.to_string())?;
+        if theirs != *tree {
+            return Err(format!(
+                "e2fsck -fy leaves another tree: {}",
+                difference(&tree, &theirs)
+            ));
+        }
+        Ok((self.key_of_result(&ours), tree))
+    }
+
+    /// Whether our recovery and e2fsck's need not agree on a sector.
+    fn is_aside(&self, sector: u64) -> bool {
+        let at = sector * SECTOR as u64;
+        SUPERBLOCK.contains(&sector) || self.disk.journal_block(at).is_some()
+    }
+
+    fn key_of_result(&self, disk: &Overlay) -> Key {
+        Self::key(disk, |sector| self.is_aside(sector))
+    }
+
+    /// Where our recovery and e2fsck's have not written the same.
+    fn compare(&self, ours: &Overlay, theirs: &Overlay) -> String {
+        let mut numbers = ours.sectors().keys().chain(theirs.sectors().keys());
+        let differs =
+            |number: u64| !self.is_aside(number) && ours.sector(number) != theirs.sector(number);
+        let first = numbers.find(|number| differs(**number)).copied();
+        format!(
+            "our recovery and e2fsck's differ in block {}",
+            first.unwrap_or(0) * SECTOR as u64 / self.disk.kind.block
+        )
+    }
+
+    /// Runs e2fsck on these contents; [`Self::restore`] is to follow.
+    fn e2fsck(&mut self, contents: &Overlay, args: &[&str]) -> (i32, String) {
+        self.counts.e2fsck += 1;
+        self.write(contents, |number| contents.sector(number));
+        testing::run("e2fsck", args, &self.file.0)
+    }
+
+    /// Writes the changed sectors, as `of` gives them, to the file; neighbours in one go.
+    fn write<'c>(&self, contents: &'c Overlay, of: impl Fn(u64) -> &'c [u8]) {
+        let mut run: (u64, Vec<u8>) = (0, Vec::new());
+        for &number in contents.sectors().keys() {
+            if number * SECTOR as u64 != run.0 + run.1.len() as u64 {
+                self.image.write_all_at(&run.1, run.0).unwrap();
+                run = (number * SECTOR as u64, Vec::new());
+            }
+            run.1.extend_from_slice(of(number));
+        }
+        self.image.write_all_at(&run.1, run.0).unwrap();
+    }
+
+    /// What is in the file now.
+    fn read_back(&mut self) -> Overlay {
+        self.image.read_exact_at(&mut self.buffer, 0).unwrap();
+        let mut found = Overlay::new(self.disk.image.clone());
+        let pairs = self
+            .buffer
+            .chunks(SECTOR)
+            .zip(self.disk.image.chunks(SECTOR));
+        for (number, (now, before)) in pairs.enumerate() {
+            if now != before {
+                found.write((number * SECTOR) as u64, now).unwrap();
+            }
+        }
+        found
+    }
+
+    /// Takes contents out of the file again.
+    fn restore(&mut self, contents: &Overlay) {
+        let base = contents.base();
+        self.write(contents, |number| {
+            let start = number as usize * SECTOR;
+            &base[start..start + SECTOR]
+        });
+    }
+}
+
+/// Whether e2fsck asked about something else than a mounted disk has in any case: the flag, and in the
+/// superblock counts as old as the last `sync` (C ext4 leaves the same).
+fn has_findings(text: &str) -> bool {
+    let (mut known, mut found) = (false, false);
+    for line in text.lines() {
+        if line.contains("? yes") {
+            found |= !known;
+        }
+        known = line.starts_with("Feature orphan_present is set but orphan file is clean.")
+            || line.starts_with("Free blocks count wrong (")
+            || line.starts_with("Free inodes count wrong (");
+    }
+    found
+}
+
+fn difference(ours: &Tree, theirs: &Tree) -> String {
+    let mut paths = ours.keys().chain(theirs.keys());
+    let path = paths.find(|path| ours.get(*path) != theirs.get(*path));
+    match path {
+        Some(path) => {
+            let about = |tree: &Tree| match tree.get(path) {
+                Some(entry) => format!(
+                    "mode {:o}, {} links, {} bytes",
+                    entry.mode,
+                    entry.links,
+                    entry.contents.len()
+                ),
+                None => "nothing".into(),
+            };
+            format!("{path:?}: {} and {}", about(ours), about(theirs))
+        }
+        None => "none".into(),
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every crash state of small workloads, recovered and judged.
+//!
+//! `core` runs on a recording device; from what it did to the device the states are built in which a
+//! power cut may leave the disk; each is recovered by our code and by e2fsck and held against what
+//! had to be there. `Documentation/testing.md` has the command lines.
+
+mod campaign;
+mod image;
+mod judge;
+mod model;
+mod oracle;
+mod random;
+mod record;
+mod states;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+use campaign::{replay, Campaign, Deadline, Depth, Totals, Violation};
+use image::KINDS;
+use random::Random;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Violations after which there is no point in going on.
+const ENOUGH: usize = 10;
+
+/// The command line.
+struct Arguments {
+    seconds: Option<u64>,
+    seed: u64,
+    kinds: Vec<String>,
+    replay: Option<String>,
+    /// Workloads by name.
+    only: Vec<String>,
+    full: bool,
+}
+
+const USAGE: &str = "crashsim [--seconds N] [--seed N] [--disks NAME,...] [--full-pairs] [--only WORKLOAD]... | --replay ID";
+
+fn arguments() -> Option<Arguments> {
+    let mut found = Arguments {
+        seconds: None,
+        seed: 1,
+        kinds: Vec::new(),
+        replay: None,
+        only: Vec::new(),
+        full: false,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--seconds" => found.seconds = Some(words.next()?.parse().ok()?),
+            "--seed" => found.seed = words.next()?.parse().ok()?,
+            "--disks" => found.kinds = words.next()?.split(',').map(String::from).collect(),
+            "--replay" => found.replay = Some(words.next()?),
+            "--only" => found.only.push(words.next()?),
+            "--full-pairs" => found.full = true,
+            _ => return None,
+        }
+    }
+    Some(found)
+}
+
+/// The whole run.
+struct Run {
+    arguments: Arguments,
+    deadline: Deadline,
+    campaigns: Vec<Campaign>,
+    violations: Vec<Violation>,
+    results: usize,
+    begun: Instant,
+}
+
+impl Run {
+    fn new(arguments: Arguments) -> Self {
+        let begun = Instant::now();
+        let end = arguments
+            .seconds
+            .map(|seconds| begun + Duration::from_secs(seconds));
+        let wanted = |name: &str| {
+            arguments.kinds.is_empty() || arguments.kinds.iter().any(|kind| kind == name)
+        };
+        let kinds = KINDS.iter().filter(|kind| wanted(kind.name));
+        Self {
+            campaigns: kinds
+                .map(|kind| Campaign::new(kind, arguments.seed))
+                .collect(),
+            deadline: Deadline(end),
+            arguments,
+            violations: Vec::new(),
+            results: 0,
+            begun,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.violations.len() >= ENOUGH || self.deadline.is_over()
+    }
+
+    fn total(&self) -> Totals {
+        let mut sum = Totals::default();
+        for campaign in &self.campaigns {
+            sum += campaign.totals;
+        }
+        sum
+    }
+
+    fn try_one(&mut self, campaign: usize, workload: &workload::Workload, depth: Depth) {
+        if let Err(violation) = self.campaigns[campaign].run(workload, depth) {
+            println!("# violation: {}", violation.why);
+            println!(
+                "# see it again: tools/crashsim/run --replay {}",
+                violation.id
+            );
+            self.violations.push(violation);
+        }
+    }
+
+    /// One line of KTAP about what was done since `before`.
+    fn result(&mut self, name: &str, before: (Totals, usize, Instant)) {
+        let now = self.total();
+        let good = self.violations.len() == before.1 && now.workloads > before.0.workloads;
+        self.results += 1;
+        let states = now.states - before.0.states;
+        println!(
+            "{} {} - {name}: {} workloads ({} impossible), {states} states ({} distinct disks, {:.0} states/s, {} runs of e2fsck), {} violations",
+            if good { "ok" } else { "not ok" },
+            self.results,
+            now.workloads - before.0.workloads,
+            now.impossible - before.0.impossible,
+            now.distinct - before.0.distinct,
+            states as f64 / before.2.elapsed().as_secs_f64(),
+            now.e2fsck - before.0.e2fsck,
+            self.violations.len() - before.1,
+        );
+    }
+
+    fn mark(&self) -> (Totals, usize, Instant) {
+        (self.total(), self.violations.len(), Instant::now())
+    }
+
+    /// All workloads of one action, all states.
+    fn singles(&mut self) {
+        for at in 0..self.campaigns.len() {
+            let before = self.mark();
+            for workload in self.campaigns[at].singles() {
+                if self.is_over() {
+                    break;
+                }
+                self.try_one(at, &workload, Depth::Full);
+            }
+            let name = format!("one action on {}", self.campaigns[at].name());
+            self.result(&name, before);
+        }
+    }
+
+    /// All workloads of two actions.
+    fn pairs(&mut self) {
+        for at in 0..self.campaigns.len() {
+            let before = self.mark();
+            for workload in self.campaigns[at].pairs() {
+                if self.is_over() {
+                    break;
+                }
+                self.try_one(at, &workload, Depth::Quick);
+            }
+            let name = format!("two actions on {}", self.campaigns[at].name());
+            self.result(&name, before);
+        }
+    }
+
+    /// Workloads of two and three actions by chance, as long as there is time, or `most`.
+    fn sample(&mut self, most: usize) {
+        let before = self.mark();
+        let mut random = Random::new(self.arguments.seed);
+        for number in 0..most {
+            if self.is_over() {
+                break;
+            }
+            let at = number % self.campaigns.len();
+            let workload =
+                self.campaigns[at].any(2 + number / self.campaigns.len() % 2, &mut random);
+            self.try_one(at, &workload, Depth::Full);
+        }
+        let name = format!(
+            "two and three actions by chance, seed {}",
+            self.arguments.seed
+        );
+        self.result(&name, before);
+    }
+
+    fn named(&mut self) {
+        let before = self.mark();
+        for name in self.arguments.only.clone() {
+            for at in 0..self.campaigns.len() {
+                match workload::Workload::parse(&name, &self.campaigns[at].actions) {
+                    Some(workload) => self.try_one(at, &workload, Depth::Full),
+                    None => eprintln!("{name}: no such workload"),
+                }
+            }
+        }
+        self.result("named workloads", before);
+    }
+
+    fn everything(&mut self) {
+        if !self.arguments.only.is_empty() {
+            return self.named();
+        }
+        self.singles();
+        if self.arguments.full {
+            self.pairs();
+        }
+        let most = if self.arguments.seconds.is_some() {
+            usize::MAX
+        } else {
+            20_000
+        };
+        self.sample(most);
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    if std::env::var_os("TMPDIR").is_none() && std::path::Path::new("/dev/shm").is_dir() {
+        std::env::set_var("TMPDIR", "/dev/shm");
+    }
+    image::stop_time();
+    if let Some(id) = &arguments.replay {
+        return match replay(id, KINDS) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::from(2)
+            }
+        };
+    }
+    println!("KTAP version 1");
+    let mut run = Run::new(arguments);
+    run.everything();
+    let total = run.total();
+    println!("1..{}", run.results);
+    println!(
+        "# in all: {} workloads, {} states, {} distinct disks, {} runs of e2fsck, {:.0} s, {} violations",
+        total.workloads,
+        total.states,
+        total.distinct,
+        total.e2fsck,
+        run.begun.elapsed().as_secs_f64(),
+        run.violations.len()
+    );
+    ExitCode::from(u8::from(!run.violations.is_empty()))
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page cache of a [`HostFs`]: writes through it and around it, and writing back. What is flushed
+//! when is what the kernel's entry points do (`rust/vfs/attr.rs`, `file.rs`, `writeback.rs`).
+
+use super::HostFs;
+use crate::core::error::{Error, Result};
+use crate::core::mount::{Completion, Inode, Ordered, State};
+use crate::format::units::{DiskBlock, FileBlock, Ino};
+use crate::host::alloc::Arc;
+use crate::host::block::Block;
+use crate::host::device::WriteClass;
+use std::ops::Range;
+
+/// A block whose data was given to the device.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlight {
+    /// Which block of the file.
+    pub block: u32,
+    /// What becomes part of the file when the device has it, unless it was already.
+    ordered: Option<Ordered>,
+    /// How far the file's data reaches then, in bytes.
+    end: u64,
+}
+
+impl HostFs {
+    /// The contents of one block, from the cache or the disk.
+    fn load_block(&self, ino: u32, block: u32) -> Result<Vec<u8>> {
+        let node = &self.nodes[&ino];
+        if let Some(page) = node.dirty.get(&block) {
+            return Ok(page.clone());
+        }
+        match self.fs.map(&node.inode, FileBlock(block), 1)?.state {
+            State::Written(at) => Ok(self.fs.device().read_block(at.get())?.to_vec()),
+            // Delayed without a page: the write that is under way gets there later.
+            State::Hole | State::Delayed | State::Unwritten(_) => {
+                Ok(vec![0; self.block_size() as usize])
+            }
+            state => panic!("a clean block is {state:?}"),
+        }
+    }
+
+    /// Zeroes what lies behind the end in the last block, so that growing shows no old bytes.
+    fn zero_tail(&mut self, ino: u32, size: u64) -> Result {
+        let inside = (size % self.block_size()) as usize;
+        if inside == 0 {
+            return Ok(());
+        }
+        let block = (size / self.block_size()) as u32;
+        let mut page = self.load_block(ino, block)?;
+        if page[inside..].iter().all(|&byte| byte == 0) {
+            return Ok(());
+        }
+        page[inside..].fill(0);
+        let inode = self.nodes[&ino].inode.clone();
+        self.fs.write_begin(&inode, FileBlock(block), 1, false)?;
+        self.nodes.get_mut(&ino).unwrap().dirty.insert(block, page);
+        Ok(())
+    }
+
+    /// Writes bytes into the page cache.
+    pub fn write(&mut self, path: &str, offset: u64, data: &[u8]) -> Result {
+        let inode = self.resolve(path)?;
+        self.write_inode(inode.ino(), offset, data)
+    }
+
+    /// Writes bytes into the page cache of an inode in use.
+    pub fn write_inode(&mut self, ino: Ino, offset: u64, data: &[u8]) -> Result {
+        let ino = ino.get();
+        let inode = self.nodes[&ino].inode.clone();
+        let size = self.nodes[&ino].size;
+        if offset > size {
+            self.zero_tail(ino, size)?;
+        }
+        let end = offset + data.len() as u64;
+        let mut at = offset;
+        while at < end {
+            let block = (at / self.block_size()) as u32;
+            let inside = (at % self.block_size()) as usize;
+            let count = ((end - at) as usize).min(self.block_size() as usize - inside);
+            let left = ((end - at) + inside as u64).div_ceil(self.block_size()) as u32;
+            let mut page = self.load_block(ino, block)?;
+            self.fs.write_begin(&inode, FileBlock(block), left, false)?;
+            let from = (at - offset) as usize;
+            page[inside..inside + count].copy_from_slice(&data[from..from + count]);
+            at += count as u64;
+            let node = self.nodes.get_mut(&ino).unwrap();
+            node.dirty.insert(block, page);
+            node.size = node.size.max(at);
+        }
+        self.fs.touch(&inode)
+    }
+
+    /// Reads a whole file.
+    pub fn read(&mut self, path: &str) -> Result<Vec<u8>> {
+        let ino = self.resolve(path)?.ino().get();
+        let size = self.nodes[&ino].size;
+        if size > 1 << 28 {
+            // A hole of a damaged inode's size is not for this machine's memory.
+            return Err(Error::FileTooBig);
+        }
+        let mut contents = Vec::new();
+        for block in 0..size.div_ceil(self.block_size()) as u32 {
+            contents.extend(self.load_block(ino, block)?);
+        }
+        contents.truncate(size as usize);
+        Ok(contents)
+    }
+
+    /// Writes bytes through a mapping of the file: the file gets no larger.
+    pub fn write_mapped(&mut self, path: &str, offset: u64, data: &[u8]) -> Result {
+        let inode = self.resolve(path)?;
+        let size = self.nodes[&inode.ino().get()].size;
+        if offset + data.len() as u64 > size {
+            // The kernel sends SIGBUS, or drops what is past the end.
+            return Err(Error::Invalid);
+        }
+        // The fault reserves and stamps, the page is dirty: the same as a write of these bytes.
+        self.write_inode(inode.ino(), offset, data)
+    }
+
+    /// Writes whole blocks around the page cache.
+    pub fn write_direct(&mut self, path: &str, offset: u64, data: &[u8]) -> Result {
+        let inode = self.resolve(path)?;
+        let ino = inode.ino().get();
+        let (size, end) = (self.nodes[&ino].size, offset + data.len() as u64);
+        self.fs.touch(&inode)?;
+        if offset > size {
+            self.zero_tail(ino, size)?;
+            self.flush_range(inode.ino(), size, size)?;
+        }
+        self.flush_range(inode.ino(), offset, end - 1)?;
+        let mut ordered: Vec<InFlight> = Vec::new();
+        for (n, bytes) in data.chunks(self.block_size() as usize).enumerate() {
+            let block = (offset / self.block_size()) as u32 + n as u32;
+            let left = (end.div_ceil(self.block_size()) as u32) - block;
+            let mut found = self.fs.map(&inode, FileBlock(block), 1)?;
+            if !matches!(found.state, State::Written(_) | State::InFlight(_)) {
+                let grown = size.max(end);
+                found = self
+                    .fs
+                    .begin_direct(&inode, FileBlock(block), left, grown, false)?;
+            }
+            let (at, kind) = place(found.state);
+            self.put_block(at, bytes)?;
+            ordered.push(in_flight(block, at, kind, end));
+        }
+        self.complete(inode.ino(), &ordered)?;
+        let node = self.nodes.get_mut(&ino).unwrap();
+        node.size = size.max(end);
+        Ok(())
+    }
+
+    fn put_block(&self, at: DiskBlock, bytes: &[u8]) -> Result {
+        let mut contents = Block::zeroed(bytes.len())?;
+        contents.get_mut().unwrap().copy_from_slice(bytes);
+        let device = self.fs.device();
+        Ok(device.write_blocks(&[(at.get(), contents)], WriteClass::Background)?)
+    }
+
+    /// Gives an inode's dirty blocks to the device; [`Self::complete`] is to be told when it has them.
+    /// Until then nobody may use the file's data or change its size: the kernel waits there.
+    pub fn submit(&mut self, ino: Ino) -> Result<Vec<InFlight>> {
+        self.submit_blocks(ino, 0..u32::MAX)
+    }
+
+    fn submit_blocks(&mut self, ino: Ino, blocks: Range<u32>) -> Result<Vec<InFlight>> {
+        let block_size = self.block_size();
+        let Some(node) = self.nodes.get_mut(&ino.get()) else {
+            return Ok(Vec::new());
+        };
+        let (inode, size) = (node.inode.clone(), node.size);
+        let chosen = node.dirty.range(blocks).map(|(&block, _)| block);
+        let mut submitted = Vec::new();
+        for block in chosen.collect::<Vec<_>>() {
+            let mapping = self.fs.begin_writeback(&inode, FileBlock(block), size)?;
+            let (at, kind) = place(mapping.state);
+            let dirty = &mut self.nodes.get_mut(&ino.get()).unwrap().dirty;
+            let page = dirty.remove(&block).unwrap();
+            self.put_block(at, &page)?;
+            let end = ((u64::from(block) + 1) * block_size).min(size);
+            submitted.push(in_flight(block, at, kind, end));
+        }
+        Ok(submitted)
+    }
+
+    /// The device has these blocks: they become part of the file.
+    pub fn complete(&mut self, ino: Ino, ended: &[InFlight]) -> Result {
+        let inode: Arc<Inode> = match self.nodes.get(&ino.get()) {
+            Some(node) if !ended.is_empty() => node.inode.clone(),
+            _ => return Ok(()),
+        };
+        let mut ordered: Vec<Ordered> = Vec::new();
+        for next in ended.iter().filter_map(|ended| ended.ordered) {
+            match ordered.last_mut() {
+                Some(last)
+                    if last.kind == next.kind
+                        && last.start.get() + last.len == next.start.get()
+                        && last.block.get() + u64::from(last.len) == next.block.get() =>
+                {
+                    last.len += 1;
+                }
+                _ => ordered.push(next),
+            }
+        }
+        let end = ended.iter().map(|ended| ended.end).max();
+        self.fs.finish_writes(&inode, &ordered, end)
+    }
+
+    /// Writes an inode's dirty blocks to the device and finishes them.
+    pub fn flush(&mut self, ino: Ino) -> Result {
+        let submitted = self.submit(ino)?;
+        self.complete(ino, &submitted)
+    }
+
+    /// Writes the dirty blocks of the bytes from `first` to `last` back.
+    fn flush_range(&mut self, ino: Ino, first: u64, last: u64) -> Result {
+        let blocks = (first / self.block_size()) as u32..(last / self.block_size() + 1) as u32;
+        let submitted = self.submit_blocks(ino, blocks)?;
+        self.complete(ino, &submitted)
+    }
+
+    /// Sets the size of a file.
+    pub fn truncate(&mut self, path: &str, size: u64) -> Result {
+        let inode = self.resolve(path)?;
+        let ino = inode.ino().get();
+        let old = self.nodes[&ino].size;
+        let kept = old.min(size);
+        if size != old {
+            self.zero_tail(ino, kept)?;
+        }
+        // What the disk's size will cover must be on the disk before the size is.
+        let on_disk = inode.disk_size();
+        if on_disk <= kept || size > old {
+            self.flush_range(inode.ino(), on_disk.min(old), kept)?;
+        }
+        let first_gone = size.div_ceil(self.block_size()) as u32;
+        let node = self.nodes.get_mut(&ino).unwrap();
+        node.dirty.retain(|&block, _| block < first_gone);
+        node.size = size;
+        self.fs.truncate(&inode, size)
+    }
+}
+
+/// Where a block that is about to be written lies, and what is to be done when it was.
+fn place(state: State) -> (DiskBlock, Option<Completion>) {
+    match state {
+        State::InFlight(at) => (at, Some(Completion::Fresh)),
+        State::Unwritten(at) => (at, Some(Completion::Convert)),
+        State::Written(at) => (at, None),
+        state => panic!("a block to be written is {state:?}"),
+    }
+}
+
+fn in_flight(block: u32, at: DiskBlock, kind: Option<Completion>, end: u64) -> InFlight {
+    let ordered = kind.map(|kind| Ordered {
+        start: FileBlock(block),
+        len: 1,
+        block: at,
+        kind,
+    });
+    InFlight {
+        block,
+        ordered,
+        end,
+    }
+}
