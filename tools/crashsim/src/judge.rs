@@ -26,6 +26,9 @@ pub type Verdict = Result<Rc<Tree>, Rc<str>>;
 /// A disk's contents in short.
 type Key = (u64, u64);
 
+/// What our recovery makes of a replayed disk, and its tree.
+type Replayed = Result<(Key, Rc<Tree>), Rc<str>>;
+
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -45,7 +48,7 @@ pub struct Judge {
     /// As large as the file.
     buffer: Vec<u8>,
     crashed: HashMap<Key, Verdict>,
-    replayed: HashMap<Key, Result<(Key, Rc<Tree>), Rc<str>>>,
+    replayed: HashMap<Key, Replayed>,
     finished: HashMap<Key, Result<(), Rc<str>>>,
     trees: HashMap<Key, Rc<Tree>>,
     /// What was counted so far.

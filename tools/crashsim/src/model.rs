@@ -42,7 +42,7 @@ pub struct Snapshot {
 /// The bytes that step `tag` writes at an offset: each says by whom it was written, and where.
 pub fn pattern(tag: usize, offset: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| {
-        let word = mix((tag as u64) << 40 | at / 8);
+        let word = mix(((tag as u64) << 40) | (at / 8));
         // Never zero: zeroes are what holes hold.
         (word >> (at % 8 * 8)) as u8 | 1
     };

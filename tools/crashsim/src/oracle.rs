@@ -26,25 +26,37 @@ struct Promises<'h> {
     data: BTreeMap<Node, usize>,
 }
 
-/// What makes a node durable: its links by directory and name, its permissions, its data, and, of a
-/// directory, its names.
-fn view(
-    snapshot: &Snapshot,
-    node: Node,
-) -> (Vec<(Option<Node>, &str)>, Option<u16>, Vec<(&str, Node)>) {
-    let is_dir = |path: &str| snapshot.find(path) == Some(node);
-    let last = |path: &'_ str| path.len() - path.rsplit('/').next().map_or(0, str::len);
-    let named = snapshot.names.iter().filter(|(_, &other)| other == node);
-    let names = named.map(|(path, _)| (snapshot.find(parent_of(path)), &path[last(path)..]));
-    let below = snapshot.names.iter();
-    let below = below.filter(|(path, _)| !path.is_empty() && is_dir(parent_of(path)));
-    (
-        names.collect(),
-        snapshot.objects.get(&node).map(|object| object.mode),
-        below
-            .map(|(path, &child)| (&path[last(path)..], child))
-            .collect(),
-    )
+/// What is durable of a node when it is.
+#[derive(PartialEq)]
+struct View<'s> {
+    /// Its links: directory and name.
+    links: Vec<(Option<Node>, &'s str)>,
+    mode: Option<u16>,
+    contents: Option<&'s Rc<Vec<u8>>>,
+    /// The names in it.
+    names: Vec<(&'s str, Node)>,
+}
+
+impl<'s> View<'s> {
+    fn new(snapshot: &'s Snapshot, node: Node) -> Self {
+        let last = |path: &'s str| path.rsplit('/').next().unwrap_or(path);
+        let (mut links, mut names) = (Vec::new(), Vec::new());
+        for (path, &other) in snapshot.names.iter().filter(|(path, _)| !path.is_empty()) {
+            let parent = snapshot.find(parent_of(path));
+            if other == node {
+                links.push((parent, last(path)));
+            }
+            if parent == Some(node) {
+                names.push((last(path), other));
+            }
+        }
+        Self {
+            links,
+            mode: snapshot.objects.get(&node).map(|object| object.mode),
+            contents: snapshot.contents(node),
+            names,
+        }
+    }
 }
 
 impl<'h> Promises<'h> {
@@ -72,8 +84,7 @@ impl<'h> Promises<'h> {
     fn last_change(&self, node: Node, count: usize, of: impl Fn(&Step) -> bool) -> usize {
         let snapshots = &self.history.snapshots;
         let changed = |step: &usize| {
-            let (old, new) = (&snapshots[*step], &snapshots[*step + 1]);
-            view(old, node) != view(new, node) || old.contents(node) != new.contents(node)
+            View::new(&snapshots[*step], node) != View::new(&snapshots[*step + 1], node)
         };
         (0..count)
             .rev()

@@ -118,7 +118,7 @@ fn advance(fs: &mut HostFs, disk: &Disk, device: &Recording) -> Result {
     };
     for n in 0u16.. {
         let changes = AttributeChanges {
-            mode: Some(0o600 | n % 2 * 0o44),
+            mode: Some(0o600 | (n % 2 * 0o44)),
             ..AttributeChanges::default()
         };
         // Several blocks of metadata, so that a checkpoint has something to write.

@@ -95,7 +95,7 @@ impl<'h> Point<'h> {
             return choices;
         }
         choices.push(Choice::of(vec![Arrived::None; count]));
-        let mut random = Random::new(effort.seed ^ (self.cut as u64) << 32);
+        let mut random = Random::new(effort.seed ^ ((self.cut as u64) << 32));
         self.subsets(effort, &mut random, &mut choices);
         self.torn(effort, &mut random, &mut choices);
         let mut seen = std::collections::HashSet::new();

@@ -236,19 +236,19 @@ fn name_actions() -> Vec<Action> {
 fn data_actions(block: u64) -> Vec<Action> {
     use Step::{Append, Direct, Ensure, Mapped, Rename, Truncate, Write};
     let (b, n) = (block, block as usize);
-    let foo = || String::from("/foo");
+    let old = || String::from("/foo");
     let file = |name, steps| action(name, steps, "/foo", "");
     let new = || String::from("/new");
     vec![
-        file("write_aligned", vec![Write(foo(), 0, n)]),
-        file("write_unaligned", vec![Write(foo(), 100, n + 200)]),
-        file("write_over_end", vec![Write(foo(), 2 * b + 200, 2 * n)]),
+        file("write_aligned", vec![Write(old(), 0, n)]),
+        file("write_unaligned", vec![Write(old(), 100, n + 200)]),
+        file("write_over_end", vec![Write(old(), 2 * b + 200, 2 * n)]),
         file(
             "write_twice",
-            vec![Write(foo(), 50, n), Write(foo(), b - 100, n)],
+            vec![Write(old(), 50, n), Write(old(), b - 100, n)],
         ),
-        file("append", vec![Append(foo(), n * 3 / 2)]),
-        file("write_far", vec![Write(foo(), 6 * b + 17, n)]),
+        file("append", vec![Append(old(), n * 3 / 2)]),
+        file("write_far", vec![Write(old(), 6 * b + 17, n)]),
         action("append_small", vec![Append("/bar".into(), 77)], "/bar", ""),
         action(
             "write_new",
@@ -258,19 +258,19 @@ fn data_actions(block: u64) -> Vec<Action> {
         ),
         file(
             "replace",
-            vec![Ensure(new()), Write(new(), 0, n + 33), Rename(new(), foo())],
+            vec![Ensure(new()), Write(new(), 0, n + 33), Rename(new(), old())],
         ),
-        file("truncate", vec![Truncate(foo(), b + 17)]),
-        file("truncate_zero", vec![Truncate(foo(), 0)]),
-        file("truncate_up", vec![Truncate(foo(), 5 * b + 5)]),
+        file("truncate", vec![Truncate(old(), b + 17)]),
+        file("truncate_zero", vec![Truncate(old(), 0)]),
+        file("truncate_up", vec![Truncate(old(), 5 * b + 5)]),
         file(
             "rewrite",
-            vec![Truncate(foo(), 0), Write(foo(), 0, n + 100)],
+            vec![Truncate(old(), 0), Write(old(), 0, n + 100)],
         ),
-        file("direct", vec![Direct(foo(), 0, n)]),
-        file("direct_append", vec![Direct(foo(), 3 * b, 2 * n)]),
-        file("direct_far", vec![Direct(foo(), 8 * b, n)]),
-        file("mmap", vec![Mapped(foo(), 50, 300)]),
+        file("direct", vec![Direct(old(), 0, n)]),
+        file("direct_append", vec![Direct(old(), 3 * b, 2 * n)]),
+        file("direct_far", vec![Direct(old(), 8 * b, n)]),
+        file("mmap", vec![Mapped(old(), 50, 300)]),
     ]
 }
 
