@@ -129,7 +129,11 @@ impl Journal {
     /// before the call has to flush the device.
     pub fn commit(&self, tid: Tid) -> Result<bool> {
         let mut state = self.state.lock();
-        let open = state.running.as_ref().is_some_and(|open| open.tid == tid);
+        let mut waited_for = state.running.as_mut().filter(|open| open.tid == tid);
+        let open = waited_for.is_some();
+        if let Some(transaction) = waited_for.as_mut() {
+            transaction.sync = true;
+        }
         if state.committed.is_before(tid) && state.requested.is_before(tid) {
             state.requested = tid;
             self.work.notify_all();

@@ -325,3 +325,37 @@ fn a_handle_cannot_change_more_than_it_announced() {
     drop(handle);
     journal.close().unwrap();
 }
+
+#[test]
+fn a_commit_somebody_waits_for_says_so() {
+    let image = image();
+    let journal = open(
+        Device::new(Memory::new(image.bytes.clone()), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let change = || {
+        let mut handle = journal.start(1).unwrap();
+        let buffer = journal
+            .cache()
+            .read(journal.device(), block(0), KIND)
+            .unwrap();
+        handle.write(&buffer).unwrap()[0] ^= 1;
+        handle.tid()
+    };
+    let first = change();
+    assert!(journal.commit(first).unwrap());
+    let second = change();
+    journal.request_commit(second);
+    while journal.committed().is_before(second) {
+        std::thread::yield_now();
+    }
+    // Committed already: nobody waits.
+    assert!(!journal.commit(second).unwrap());
+    let sync = |tid| {
+        let checkpoints = journal.checkpoints.lock();
+        checkpoints.iter().find(|one| one.tid == tid).unwrap().sync
+    };
+    assert_eq!((sync(first), sync(second)), (true, false));
+    journal.close().unwrap();
+}
