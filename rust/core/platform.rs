@@ -7,7 +7,7 @@
 pub(crate) use crate::host::{
     alloc::{AllocError, Arc, Vec, GFP},
     block::Block,
-    clock, crc,
+    caller, clock, crc,
     device::{Device, DeviceError, WriteClass},
     log::{halt, log, Level},
     map::{Index, RBTree},
@@ -23,7 +23,7 @@ pub(crate) use crate::linux::{
     alloc::{AllocError, Arc, Vec, GFP},
     block::buffer::Block,
     block::device::{Device, DeviceError, WriteClass},
-    clock, crc,
+    caller, clock, crc,
     log::{halt, log, Level},
     map::{Index, RBTree},
     nofs::NofsScope,

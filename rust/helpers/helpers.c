@@ -12,6 +12,7 @@
 #include "blkdev.c"
 #include "compat.c"
 #include "completion.c"
+#include "cred.c"
 #include "delayed_call.c"
 #include "fs.c"
 #include "fs_context.c"

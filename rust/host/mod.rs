@@ -7,6 +7,7 @@
 
 pub mod alloc;
 pub mod block;
+pub mod caller;
 pub mod clock;
 pub mod crc;
 pub mod device;

@@ -10,6 +10,7 @@ mod bindings;
 
 pub mod alloc;
 pub mod block;
+pub mod caller;
 pub mod clock;
 pub mod crc;
 pub mod fs;

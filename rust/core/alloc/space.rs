@@ -18,7 +18,7 @@ const POOL_LIMIT: u64 = 4096;
 pub(super) enum Claimant {
     /// Anybody: the superuser's share and the pool are kept back.
     User,
-    /// The superuser, or the one the superblock names: the pool is kept back.
+    /// Root, or whom the superblock names: the pool is kept back.
     Privileged,
     /// Metadata of data that was promised its place: nothing is kept back.
     Promised,

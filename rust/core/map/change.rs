@@ -245,12 +245,10 @@ impl Tree {
 
     /// A block for a node, near another, and its buffer.
     fn new_node(&mut self, cx: &mut Context<'_, '_, '_>, goal: DiskBlock) -> Result<Buffer> {
-        let block = cx.volume.allocator.allocate_metadata(
-            cx.handle,
-            self.owner.ino,
-            goal,
-            Some(cx.reserved),
-        )?;
+        let block =
+            cx.volume
+                .allocator
+                .allocate_metadata(cx.handle, self.owner.ino, goal, cx.reserved)?;
         let buffer = cx.volume.fresh(block, Kind::ExtentNode(self.owner));
         let buffer = cx.whole(buffer)?;
         self.blocks = self.blocks.saturating_add(1);

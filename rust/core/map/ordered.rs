@@ -175,7 +175,7 @@ impl FileMap {
         let wanted = found.len.min(u32::from(longest));
         let mut paid = volume
             .allocator
-            .reserve(handle.journal(), u64::from(wanted), true)?;
+            .reserve(handle.journal(), u64::from(wanted))?;
         let goal = self.goal(volume, &inner, at)?;
         let request = Request {
             ino: self.owner.ino,

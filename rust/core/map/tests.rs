@@ -172,9 +172,7 @@ impl World {
     }
 
     pub(super) fn reserve(&self, at: u32, len: u32) -> Result<u32, Error> {
-        let (mapping, _) = self
-            .map
-            .reserve_delayed(&self.volume, FileBlock(at), len, true)?;
+        let (mapping, _) = self.map.reserve_delayed(&self.volume, FileBlock(at), len)?;
         Ok(mapping.len)
     }
 

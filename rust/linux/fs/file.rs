@@ -97,12 +97,6 @@ impl<F: FileSystem> File<F> {
         // SAFETY: The type invariant.
         position(unsafe { bindings::vfs_setpos(self.as_raw(), offset(pos), offset(max)) })
     }
-
-    /// Whether the caller may do what only the superuser may.
-    pub fn caller_is_privileged() -> bool {
-        // SAFETY: Asks about the calling task.
-        unsafe { bindings::capable(bindings::CAP_SYS_RESOURCE as ffi::c_int) }
-    }
 }
 
 pub(in crate::linux) fn position(returned: bindings::loff_t) -> Result<u64> {

@@ -4,6 +4,7 @@
 
 use host_core::core::error::Error;
 use host_core::core::mount::{AttributeChanges, MountOptions};
+use host_core::host::caller;
 use host_core::host::recording::Recording;
 use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::{assert_clean, debugfs, mkfs};
@@ -55,6 +56,34 @@ fn tree_of(image: Vec<u8>) -> Tree {
     let tree = fs.tree().unwrap();
     fs.unmount().unwrap();
     tree
+}
+
+#[test]
+fn the_share_of_root_is_for_root() {
+    let device = Recording::new(mkfs(8 * MIB, &["-b", "1024", "-m", "40", "-N", "4096"]));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.mkdir("/dir", 0o755).unwrap();
+    let mut count = 0;
+    while fs.mkdir(&format!("/user{count}"), 0o755).is_ok() {
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+    let again = fs.mkdir("/dir/user", 0o755).err();
+    assert_eq!(again, Some(Error::NoSpace));
+    // A long target takes a block, as a directory does; a new name takes none.
+    assert_eq!(
+        fs.symlink("/dir/user", &[b'x'; 200]).err(),
+        Some(Error::NoSpace)
+    );
+    fs.create("/dir/user", 0o644).unwrap();
+    assert_eq!(fs.write("/dir/user", 0, b"x").err(), Some(Error::NoSpace));
+    caller::set_privileged(true);
+    fs.mkdir("/dir/root", 0o755).unwrap();
+    fs.symlink("/dir/link", &[b'x'; 200]).unwrap();
+    fs.write("/dir/user", 0, b"x").unwrap();
+    caller::set_privileged(false);
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
 }
 
 fn pattern(len: usize, seed: u8) -> Vec<u8> {

@@ -183,12 +183,9 @@ fn a_full_disk_gives_everything_it_promised() {
     greedy.append(&volume, 2500);
     assert!(greedy.window.run.is_some());
     let promised = volume.allocator.statistics().available_blocks;
-    let mut paid_by = volume
-        .allocator
-        .reserve(&volume.journal, promised, false)
-        .unwrap();
+    let mut paid_by = volume.allocator.reserve(&volume.journal, promised).unwrap();
     assert!(matches!(
-        volume.allocator.reserve(&volume.journal, 1, false),
+        volume.allocator.reserve(&volume.journal, 1),
         Err(Error::NoSpace)
     ));
     let mut runs = std::vec::Vec::new();
@@ -217,13 +214,13 @@ fn a_full_disk_gives_everything_it_promised() {
     }
     // Only a commit makes them allocatable: a caller who may wait waits for it.
     assert!(matches!(
-        volume.allocator.reserve(&volume.journal, promised, false),
+        volume.allocator.reserve(&volume.journal, promised),
         Err(Error::NoSpace)
     ));
     assert_eq!(volume.allocator.statistics().available_blocks, promised);
     let again = volume
         .allocator
-        .reserve_waiting(&volume.journal, promised, false)
+        .reserve_waiting(&volume.journal, promised)
         .unwrap();
     drop(again);
     greedy.remove(&volume);

@@ -53,7 +53,7 @@ impl HostFs {
         }
         page[inside..].fill(0);
         let inode = self.nodes[&ino].inode.clone();
-        self.fs.write_begin(&inode, FileBlock(block), 1, false)?;
+        self.fs.write_begin(&inode, FileBlock(block), 1)?;
         self.nodes.get_mut(&ino).unwrap().dirty.insert(block, page);
         Ok(())
     }
@@ -80,7 +80,7 @@ impl HostFs {
             let count = ((end - at) as usize).min(self.block_size() as usize - inside);
             let left = ((end - at) + inside as u64).div_ceil(self.block_size()) as u32;
             let mut page = self.load_block(ino, block)?;
-            self.fs.write_begin(&inode, FileBlock(block), left, false)?;
+            self.fs.write_begin(&inode, FileBlock(block), left)?;
             let from = (at - offset) as usize;
             page[inside..inside + count].copy_from_slice(&data[from..from + count]);
             at += count as u64;

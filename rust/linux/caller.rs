@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who calls.
+//!
+//! C header: `include/linux/cred.h`.
+
+use super::bindings;
+use kernel::ffi;
+
+/// Whether the calling task is user `uid`, belongs to group `gid` (unless that is 0), or may pass by
+/// limits of resources (`CAP_SYS_RESOURCE`). Numbers are those of the first user namespace.
+pub fn owns(uid: u32, gid: u32) -> bool {
+    // SAFETY: They ask about the calling task.
+    unsafe {
+        bindings::current_fsuid_is(uid)
+            || (gid != 0 && bindings::current_in_group(gid))
+            || bindings::capable(bindings::CAP_SYS_RESOURCE as ffi::c_int)
+    }
+}
