@@ -16,3 +16,8 @@ void rext4_helper_mutex_destroy(struct mutex *mutex)
 {
 	mutex_destroy(mutex);
 }
+
+int rext4_helper_mutex_trylock(struct mutex *mutex)
+{
+	return mutex_trylock(mutex);
+}

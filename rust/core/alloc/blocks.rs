@@ -22,7 +22,8 @@ use core::sync::atomic::Ordering::Relaxed;
 ///
 /// # Invariants
 ///
-/// Once loaded: `claimed` is empty or has every bit of `busy`. `free` counts the clear bits of `busy`; no run
+/// Once loaded: `claimed` is empty or has every bit of `busy`; `ahead` counts the bits of `busy` that are not in
+/// the disk's bitmap, and all of that are in `busy`. `free` counts the clear bits of `busy`; no run
 /// of clear bits in [`State::bits`] is longer than `longest`, and none begins below where `lowest` says.
 #[derive(Debug)]
 pub(super) struct Locked<'a> {
@@ -108,6 +109,8 @@ impl Allocator {
         self.check_bitmap(locked, &mut bits).map_err(corrupt)?;
         let longest = runs::longest(&bits, locked.len);
         locked.state.busy = bits;
+        locked.info.loaded.store(true, Relaxed);
+        self.loaded.fetch_add(1, Relaxed);
         self.groups
             .set_longest(group, locked.info, runs::length(&longest));
         Ok(())
@@ -212,6 +215,7 @@ impl Locked<'_> {
             bitmap::fill(&mut self.state.claimed, start, len)
                 .map_err(|fault| Error::Corrupt(place, fault))?;
         }
+        self.state.ahead = self.state.ahead.saturating_add(len);
         let free = self.info.free.load(Relaxed).saturating_sub(len);
         self.info.free.store(free, Relaxed);
         if self.info.longest.load(Relaxed) > free {
@@ -228,6 +232,7 @@ impl Locked<'_> {
         bitmap::clear(&mut self.state.busy, range.start, len)
             .map_err(|fault| Error::Corrupt(place, fault))?;
         wipe(&mut self.state.claimed, range);
+        self.state.ahead = self.state.ahead.saturating_sub(len);
         self.info.free.fetch_add(len, Relaxed);
         self.note_free(range);
         self.space.give(len, freed);

@@ -26,6 +26,8 @@ pub(super) struct State {
     /// Blocks nobody may take: used on disk, in flight, or freed by a transaction that is not
     /// durable. Empty until the group is loaded.
     pub(super) busy: Vec<u8>,
+    /// How many of them the disk does not have in use.
+    pub(super) ahead: u32,
     /// The busy blocks and those in some inode's window; empty while no inode has one.
     pub(super) claimed: Vec<u8>,
     /// How many windows there are.
@@ -63,6 +65,8 @@ pub(super) struct GroupInfo {
     pub(super) longest: AtomicU32,
     pub(super) free_inodes: AtomicU32,
     pub(super) directories: AtomicU32,
+    /// Its busy blocks are in memory.
+    pub(super) loaded: AtomicBool,
     /// Its block bitmap is corrupt: nothing is taken from it, nothing given back.
     pub(super) blocks_bad: AtomicBool,
     /// Its inode bitmap is corrupt.
@@ -155,6 +159,7 @@ impl Groups {
             longest: AtomicU32::new(desc.free_blocks),
             free_inodes: AtomicU32::new(desc.free_inodes),
             directories: AtomicU32::new(desc.used_dirs),
+            loaded: AtomicBool::new(false),
             blocks_bad: AtomicBool::new(false),
             inodes_bad: AtomicBool::new(false),
             state: Mutex::new(state, lock_class!("rext4_group"))?,

@@ -16,6 +16,7 @@ mod blocks;
 mod groups;
 mod inodes;
 mod orlov;
+mod reclaim;
 mod runs;
 mod search;
 mod settle;
@@ -34,12 +35,12 @@ use super::cache::Cache;
 use super::error::{Error, Place, Result};
 use super::events;
 use super::journal::{Handle, Journal, Run};
-use super::platform::{lock_class, Arc, Device, SpinLock, GFP};
+use super::platform::{caller, lock_class, Arc, Device, SpinLock, GFP};
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, FileBlock, Ino};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use groups::Groups;
 use space::{Claimant, Space};
 use zones::Zones;
@@ -58,6 +59,12 @@ pub struct Allocator {
     groups: Groups,
     zones: Zones,
     space: Arc<Space>,
+    /// How many groups are loaded.
+    loaded: AtomicUsize,
+    /// The group where the next reclaim begins.
+    reclaim_from: AtomicU32,
+    /// The user and the group that may use root's share.
+    share_owner: (u32, u32),
     blocks: u64,
     free_inodes: AtomicU64,
     directories: AtomicU64,
@@ -139,6 +146,9 @@ impl Allocator {
             groups,
             zones,
             space: Arc::new(space, GFP)?,
+            loaded: AtomicUsize::new(0),
+            reclaim_from: AtomicU32::new(0),
+            share_owner: (superblock.reserved_uid, superblock.reserved_gid),
             blocks,
             free_inodes: AtomicU64::new(totals.free_inodes),
             directories: AtomicU64::new(totals.directories),
@@ -174,18 +184,23 @@ impl Allocator {
         run.len != 0 && self.geometry().has_blocks(run.start, run.len) && !self.is_metadata(run)
     }
 
-    /// Promises blocks. `privileged` claimants may use the share that the superblock keeps for root.
-    /// Never waits.
-    pub fn reserve(&self, journal: &Journal, blocks: u64, privileged: bool) -> Result<Reservation> {
-        let who = if privileged {
-            Claimant::Privileged
-        } else {
-            Claimant::User
-        };
-        match Space::reserve(&self.space, blocks, who) {
+    /// Promises blocks to the calling task. If it is root, or one of those whom the superblock names,
+    /// it may use the share kept for them. Never waits.
+    pub fn reserve(&self, journal: &Journal, blocks: u64) -> Result<Reservation> {
+        match self.reserve_now(blocks) {
             Err(Error::NoSpace) if self.space.has_pending() => {
                 self.collect(journal);
-                Space::reserve(&self.space, blocks, who)
+                self.reserve_now(blocks)
+            }
+            result => result,
+        }
+    }
+
+    fn reserve_now(&self, blocks: u64) -> Result<Reservation> {
+        let (uid, gid) = self.share_owner;
+        match Space::reserve(&self.space, blocks, Claimant::User) {
+            Err(Error::NoSpace) if caller::owns(uid, gid) => {
+                Space::reserve(&self.space, blocks, Claimant::Privileged)
             }
             result => result,
         }
@@ -193,16 +208,9 @@ impl Allocator {
 
     /// As [`Self::reserve`], but when only blocks are left that were freed just now, commits the
     /// transactions that freed them. No handle may be open.
-    pub fn reserve_waiting(
-        &self,
-        journal: &Journal,
-        blocks: u64,
-        privileged: bool,
-    ) -> Result<Reservation> {
-        match self.reserve(journal, blocks, privileged) {
-            Err(Error::NoSpace) if self.make_room(journal)? => {
-                self.reserve(journal, blocks, privileged)
-            }
+    pub fn reserve_waiting(&self, journal: &Journal, blocks: u64) -> Result<Reservation> {
+        match self.reserve(journal, blocks) {
+            Err(Error::NoSpace) if self.make_room(journal)? => self.reserve(journal, blocks),
             result => result,
         }
     }
@@ -279,20 +287,18 @@ impl Allocator {
         })
     }
 
-    /// Takes one block for metadata near `goal` and settles it at once; 2 credits. Without a
-    /// reservation, or when it is used up, the block comes out of the free space.
+    /// Takes one block for metadata near `goal` and settles it at once; 2 credits. When nothing is left
+    /// of the reservation, the block comes out of the pool for tree nodes.
     pub fn allocate_metadata(
         &self,
         handle: &mut Handle<'_>,
         ino: Ino,
         goal: DiskBlock,
-        paid_by: Option<&mut Reservation>,
+        paid_by: &mut Reservation,
     ) -> Result<DiskBlock> {
-        let promised = paid_by.is_some();
-        let mut own = match paid_by.and_then(|reservation| reservation.split(1)) {
+        let mut own = match paid_by.split(1) {
             Some(one) => one,
-            None if promised => Space::reserve(&self.space, 1, Claimant::Promised)?,
-            None => Space::reserve(&self.space, 1, Claimant::Privileged)?,
+            None => Space::reserve(&self.space, 1, Claimant::Promised)?,
         };
         let goal = Goal::Near(goal);
         let request = Request {

@@ -63,6 +63,7 @@ impl Allocator {
                 },
                 |bits| bitmap::set(bits, start, len),
             )?;
+            locked.state.ahead = locked.state.ahead.saturating_sub(len);
             self.space.settle(len);
         }
         Ok(())
@@ -122,6 +123,7 @@ impl Allocator {
             },
             |bits| bitmap::clear(bits, start, len),
         )?;
+        locked.state.ahead = locked.state.ahead.saturating_add(len);
         self.space.free_later(len);
         let run = locked.run(self, range)?;
         handle.freed(run)

@@ -127,18 +127,19 @@ impl Filesystem {
         self.options.lock().1
     }
 
-    /// How many metadata blocks are in memory.
+    /// How many metadata blocks are in memory, and bitmaps of the allocator, which are as large.
     pub fn cached_blocks(&self) -> usize {
-        self.volume.cache.block_count()
+        let bitmaps = self.volume.allocator.loaded_bitmaps();
+        self.volume.cache.block_count().saturating_add(bitmaps)
     }
 
-    /// Looks at up to `count` metadata blocks in memory and drops those that nobody uses; returns
-    /// how many. Takes no lock that is held while memory is asked for.
+    /// Looks at up to `count` of each and drops those that nobody uses; returns how many. Waits for no
+    /// lock that is held while memory is asked for.
     pub fn reclaim(&self, count: usize) -> usize {
         let from = DiskBlock(self.reclaim_from.load(Ordering::Relaxed));
         let (dropped, next) = self.volume.cache.reclaim(from, count);
         self.reclaim_from.store(next.get(), Ordering::Relaxed);
-        dropped
+        dropped.saturating_add(self.volume.allocator.reclaim(count))
     }
 
     /// The root directory.

@@ -59,6 +59,17 @@ impl<T> Mutex<T> {
         }
     }
 
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // SAFETY: Initialised: the type invariant.
+        let taken = unsafe { bindings::mutex_trylock(self.raw()) } != 0;
+        // INVARIANT: It was just taken.
+        taken.then(|| MutexGuard {
+            mutex: self,
+            _task: NotThreadSafe,
+        })
+    }
+
     fn raw(&self) -> *mut bindings::mutex {
         self.0.lock.get()
     }

@@ -136,9 +136,9 @@ impl Volume {
 
     /// Allocates in memory, paid by a reservation of its own.
     fn allocate(&self, request: Request<'_>) -> Result<Run> {
-        let mut paid_by =
-            self.allocator
-                .reserve_waiting(&self.journal, u64::from(request.len), true)?;
+        let mut paid_by = self
+            .allocator
+            .reserve_waiting(&self.journal, u64::from(request.len))?;
         let in_flight = self
             .allocator
             .allocate(&self.journal, request, &mut paid_by)?;
@@ -218,10 +218,10 @@ impl Volume {
             return;
         }
         let len = self.allocator.geometry().group_len(group);
-        assert_eq!(
-            bitmap::count_clear(&state.busy, 0..len),
-            info.free.load(Relaxed)
-        );
+        let free = bitmap::count_clear(&state.busy, 0..len);
+        assert_eq!(free, info.free.load(Relaxed));
+        let desc = self.allocator.groups.descriptor(&self.cache, group);
+        assert_eq!(desc.unwrap().free_blocks - free, state.ahead);
         assert!(runs::length(&runs::longest(state.bits(), len)) <= info.longest.load(Relaxed));
         for order in 0..16 {
             let first = runs::first_fit(state.bits(), 0..len, 1 << order);

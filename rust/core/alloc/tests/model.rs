@@ -51,16 +51,20 @@ impl Model {
                 let at = pick(numbers, self.windows.len());
                 volume.allocator.release_window(&mut self.windows[at]);
             }
-            83..=84 => {
+            83 => {
                 volume.commit();
+            }
+            84 => {
+                volume.allocator.reclaim(2);
             }
             85..=86 => {
                 let mut handle = volume.journal.start(SETTLE_CREDITS).unwrap();
                 let goal = DiskBlock(numbers.below(total));
+                let mut promise = volume.allocator.no_reservation();
                 if let Ok(block) =
                     volume
                         .allocator
-                        .allocate_metadata(&mut handle, Ino(12), goal, None)
+                        .allocate_metadata(&mut handle, Ino(12), goal, &mut promise)
                 {
                     self.add(
                         Run {

@@ -72,6 +72,75 @@ fn fixed_metadata_is_known() {
 }
 
 #[test]
+fn bitmaps_leave_memory_and_come_back() {
+    let volume = Volume::new(600 << 20, &["-b", "1024"]);
+    let allocator = &volume.allocator;
+    let count = allocator.groups.count();
+    assert_eq!(allocator.loaded_bitmaps(), 0);
+    // A run in each group is settled, and one in every third is freed again.
+    let mut runs = std::vec::Vec::new();
+    for group in (0..count).map(Group) {
+        let start = allocator.geometry().group_start(group).unwrap().get();
+        let run = volume.allocate(near(start + 3000, 10)).unwrap();
+        volume.settle(run);
+        runs.push(run);
+    }
+    assert!(allocator.loaded_bitmaps() > 60);
+    volume.commit();
+    let group_of = |run: &Run| allocator.geometry().group_of(run.start).unwrap().0;
+    let mut ahead = std::collections::BTreeSet::new();
+    for run in runs.iter().step_by(3) {
+        volume.free(*run);
+        ahead.insert(group_of(run));
+    }
+    let in_flight = volume.allocate(near(runs[1].start.get(), 10)).unwrap();
+    let mut window = Window::new();
+    let grows = Request {
+        logical: FileBlock(1),
+        file_blocks: 2,
+        window: Some(&mut window),
+        ..near(runs[2].start.get(), 1)
+    };
+    let grown = volume.allocate(grows).unwrap();
+    volume.settle(grown);
+    ahead.extend([group_of(&in_flight), group_of(&window.run.unwrap())]);
+    let (before, loaded) = (allocator.statistics(), allocator.loaded_bitmaps());
+
+    // What is ahead of the disk stays: freed, in flight, and the window.
+    let dropped = allocator.reclaim(10) + allocator.reclaim(usize::MAX);
+    assert_eq!(dropped, loaded - ahead.len());
+    assert_eq!(allocator.loaded_bitmaps(), ahead.len());
+    for group in ahead {
+        let info = allocator.groups.get(group).unwrap();
+        assert!(!info.state.lock().busy.is_empty());
+    }
+    assert_eq!(allocator.statistics(), before);
+
+    // What was dropped is made again: nothing is given out twice.
+    let again = volume.allocate(near(runs[4].start.get(), 10)).unwrap();
+    assert!(runs.iter().all(|run| run.start != again.start));
+    volume.settle(again);
+    volume.settle(in_flight);
+    allocator.release_window(&mut window);
+    volume.check_counts();
+    for (_, run) in runs.iter().enumerate().filter(|(at, _)| at % 3 != 0) {
+        volume.free(*run);
+    }
+    for run in [again, in_flight, grown] {
+        volume.free(run);
+    }
+    volume.commit();
+    // The next one who takes blocks collects what was freed.
+    volume
+        .allocator
+        .release(volume.allocate(near(20_000, 1)).unwrap());
+    volume.check_counts();
+    allocator.reclaim(usize::MAX);
+    assert_eq!(allocator.loaded_bitmaps(), 0);
+    volume.close_clean();
+}
+
+#[test]
 fn a_corrupt_bitmap_is_left_alone() {
     let file = mkfs(600 << 20, &[]);
     let (victim, place) = {
@@ -173,7 +242,7 @@ fn an_unreadable_bitmap_is_left_alone() {
     assert!(matches!(volume.allocator.take_fault(), Some(Error::Io(_))));
     // Its blocks are not promised to anybody any more.
     assert!(matches!(
-        volume.allocator.reserve(&volume.journal, all - 100, false),
+        volume.allocator.reserve(&volume.journal, all - 100),
         Err(Error::NoSpace)
     ));
 }
