@@ -13,7 +13,7 @@ use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::Kiocb;
 use crate::linux::fs::mmap::{Fault, Faulted};
 use crate::linux::iomap;
-use crate::linux::iomap::direct::{self, DirectOps, How, NoEnd};
+use crate::linux::iomap::direct::{self, DirectOps, NoEnd};
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
@@ -120,7 +120,7 @@ fn direct_read(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usiz
     } else {
         inode.lock_shared()
     };
-    let read = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, How::default());
+    let read = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, false);
     drop(locked);
     iocb.accessed();
     read
@@ -132,28 +132,29 @@ struct Shape {
     extends: bool,
     /// It begins or ends inside a block.
     unaligned: bool,
-    /// All its blocks are written: nothing is allocated or converted.
-    overwrites: bool,
 }
 
-fn shape(inode: &Inode<Rext4>, pos: u64, count: u64) -> Result<Shape> {
+fn shape(inode: &Inode<Rext4>, pos: u64, count: u64) -> Shape {
     let mask = u64::from(inode.sb().block_size()) - 1;
-    let (mut at, mut left) = map::blocks_of(inode, pos, count)?;
-    let core = inode.core()?;
-    let mut overwrites = true;
-    while left > 0 && overwrites {
-        let mapping = inode.fs().map(core, at, left).errno()?;
-        let skip = at.distance_from(mapping.start).ok_or(EIO)?;
-        let here = mapping.len.saturating_sub(skip).min(left);
-        overwrites = matches!(mapping.state, State::Written(_)) && here > 0;
-        left -= here;
-        at = FileBlock(at.get().saturating_add(here));
-    }
-    Ok(Shape {
+    Shape {
         extends: pos.saturating_add(count) > inode.size(),
         unaligned: (pos | count) & mask != 0,
-        overwrites,
-    })
+    }
+}
+
+/// Whether all blocks of the bytes are written: nothing is to be allocated or converted.
+fn is_written(inode: &Inode<Rext4>, pos: u64, count: u64) -> Result<bool> {
+    let (mut at, mut left) = map::blocks_of(inode, pos, count)?;
+    let core = inode.core()?;
+    while left > 0 {
+        let mapping = inode.fs().map(core, at, left).errno()?;
+        if !matches!(mapping.state, State::Written(_)) {
+            return Ok(false);
+        }
+        left = left.saturating_sub(mapping.len.max(1));
+        at = FileBlock(at.get().saturating_add(mapping.len));
+    }
+    Ok(true)
 }
 
 /// Writes around the page cache, and through it what cannot be.
@@ -184,15 +185,15 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
         } else {
             inode.lock_shared()
         };
-        let shape = shape(inode, iocb.pos(), from.count() as u64)?;
-        if !shape.extends && shape.overwrites && !shape.unaligned {
+        let (pos, count) = (iocb.pos(), from.count() as u64);
+        let shape = shape(inode, pos, count);
+        if !shape.extends && !shape.unaligned && is_written(inode, pos, count)? {
             if iocb.write_checks(from)? == 0 {
                 return Ok(0);
             }
             iocb.modified()?;
             note_direct(iocb, from.count(), false, true)?;
-            let written =
-                direct::transfer::<Rext4, map::Direct, Written>(iocb, from, How::default());
+            let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, false);
             drop(shared);
             return written;
         }
@@ -215,13 +216,15 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
         drop(invalidate);
         inode.write_and_wait(old, old)?;
     }
-    let shape = shape(inode, iocb.pos(), count as u64)?;
-    let how = How {
-        wait: shape.extends || shape.unaligned,
-        overwrite_only: false,
-    };
+    let pos = iocb.pos();
+    let shape = shape(inode, pos, count as u64);
+    let wait = shape.extends || shape.unaligned;
     note_direct(iocb, count, shape.extends, false)?;
-    let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, how);
+    let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, wait);
+    if wait && written != Ok(count) {
+        // All has ended: what has a place in memory only, the zeroed rest of a block included, is given back.
+        writeback::fail_direct(inode, pos, count as u64);
+    }
     drop(locked);
     written
 }
@@ -243,7 +246,7 @@ impl DirectOps<Rext4> for Written {
         let end = iocb.pos().saturating_add(size);
         if let Some(error) = error {
             if unwritten {
-                writeback::fail(inode, iocb.pos(), size);
+                writeback::fail_direct(inode, iocb.pos(), size);
             }
             return Err(error);
         }

@@ -8,7 +8,6 @@ use crate::core::events;
 use crate::core::mount::{Mapping as CoreMapping, State};
 use crate::format::units::{DiskBlock, FileBlock};
 use crate::linux::fs::address_space::AddressSpaceOps;
-use crate::linux::fs::file::File;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::writeback::Control;
 use crate::linux::iomap::{self, Extent, Flags, IomapOps, IomapWriteOps, Mapping};
@@ -42,22 +41,21 @@ pub(super) fn for_readers(state: State, address: fn(DiskBlock, u8) -> u64, bits:
     }
 }
 
-/// For writing back: blocks chosen in memory are written like others, and settled when they are.
+/// For writing back: blocks chosen in memory hold old bytes, and the end of the write is followed, as
+/// for unwritten ones.
 pub(super) fn for_writeback(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
     match state {
-        State::InFlight(block) => Extent::Mapped(address(block, bits)),
+        State::InFlight(block) => Extent::Unwritten(address(block, bits)),
         other => for_readers(other, address, bits),
     }
 }
 
-/// For direct I/O: blocks chosen in memory hold old bytes, so what is not written is zeroed, and the
-/// end is followed, as for unwritten ones.
+/// For direct I/O: as for writing back. What of an unwritten block is not written is zeroed.
 fn for_direct(state: State, address: fn(DiskBlock, u8) -> u64, bits: u8) -> Extent {
     match state {
-        State::InFlight(block) => Extent::Unwritten(address(block, bits)),
         // Promised, but not written when the page cache was: iomap takes a delayed block for a bug.
         State::Delayed => Extent::Hole,
-        other => for_readers(other, address, bits),
+        other => for_writeback(other, address, bits),
     }
 }
 
@@ -111,11 +109,7 @@ impl IomapOps<Rext4> for Write {
         let core = inode.core()?;
         events::da_write_begin(inode.fs().device(), core.ino(), pos, length);
         let (first, count) = blocks_of(inode, pos, length)?;
-        let privileged = File::<Rext4>::caller_is_privileged();
-        let (mapping, is_new) = inode
-            .fs()
-            .write_begin(core, first, count, privileged)
-            .errno()?;
+        let (mapping, is_new) = inode.fs().write_begin(core, first, count).errno()?;
         Ok(Mapping {
             is_new,
             ..in_bytes(inode, &mapping, for_readers)
@@ -169,17 +163,12 @@ impl IomapOps<Rext4> for Direct {
         let mapping = fs.map(core, first, count).errno()?;
         let mapping = match mapping.state {
             State::Written(_) => mapping,
-            _ if flags.is_overwrite_only() || flags.is_nowait() => return Err(EAGAIN),
+            _ if flags.is_nowait() => return Err(EAGAIN),
             _ => {
-                let privileged = File::<Rext4>::caller_is_privileged();
-                fs.begin_direct(
-                    core,
-                    first,
-                    count,
-                    inode.size().max(pos.saturating_add(length)),
-                    privileged,
-                )
-                .errno()?
+                let size = inode.size().max(pos.saturating_add(length));
+                let _invalidate = inode.lock_invalidate();
+                let placed = fs.begin_direct(core, first, count, size).errno()?;
+                placed.ok_or(ENOTBLK)?
             }
         };
         let is_dirty = fs.needs_commit(core, true);
@@ -200,7 +189,8 @@ impl IomapOps<Rext4> for Direct {
         if flags.is_write() && written < length {
             let rest = inode.sb().block_size().into();
             let from = pos.saturating_add(written).next_multiple_of(rest);
-            writeback::fail(inode, from, pos.saturating_add(length).saturating_sub(from));
+            let end = pos.saturating_add(length);
+            writeback::fail_direct(inode, from, end.saturating_sub(from));
         }
         Ok(())
     }

@@ -49,11 +49,7 @@ impl WritebackOps<Rext4> for Writeback {
             return false;
         };
         let end = write.pos().saturating_add(write.len());
-        let mut fresh = Vec::new();
-        let ordered = end > core.disk_size()
-            || write.is_unwritten()
-            || collect(inode, write.pos(), write.len(), &mut fresh).is_err()
-            || !fresh.is_empty();
+        let ordered = write.is_unwritten() || end > core.disk_size();
         events::ordered_submit(
             inode.fs().device(),
             core.ino(),
@@ -155,6 +151,17 @@ pub(super) fn fail(inode: &Inode<Rext4>, pos: u64, len: u64) {
         if let Ok(core) = inode.core() {
             inode.fs().fail_writes(core, &ordered);
         }
+    }
+}
+
+/// As [`fail`], for direct writes. Mapped memory may have put data for the same blocks in the page cache
+/// since, and that may be on its way.
+pub(super) fn fail_direct(inode: &Inode<Rext4>, pos: u64, len: u64) {
+    if len > 0 {
+        let _invalidate = inode.lock_invalidate();
+        // Whoever syncs the file is told if it fails.
+        let _ = inode.write_and_wait(pos, pos.saturating_add(len - 1));
+        fail(inode, pos, len);
     }
 }
 

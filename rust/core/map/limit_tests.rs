@@ -4,10 +4,11 @@
 
 use super::status_tests::Random;
 use super::tests::{compare, fresh_map, image, settle, Is, Model, World, INO};
-use super::{BlockRange, FileMap, Mapping, Ordered, State};
+use super::{BlockRange, Completion, FileMap, Mapping, Ordered, State};
 use crate::core::cache::Kind;
 use crate::core::error::Error;
 use crate::core::journal::Handle;
+use crate::core::platform::caller;
 use crate::format::extent::{Node, NodeMut};
 use crate::format::inode::InodeFields;
 use crate::format::units::{DiskBlock, FileBlock};
@@ -21,10 +22,7 @@ fn promises_are_kept_on_a_full_disk() {
         let mut model = Model::new();
         let mut at = 0;
         let error = loop {
-            match world
-                .map
-                .reserve_delayed(&world.volume, FileBlock(at), 1, false)
-            {
+            match world.map.reserve_delayed(&world.volume, FileBlock(at), 1) {
                 Ok((mapping, new)) => assert!(new && mapping.state == State::Delayed),
                 Err(error) => break error,
             }
@@ -48,11 +46,13 @@ fn promises_are_kept_on_a_full_disk() {
             true,
         );
         world.check();
-        // A write that asks for much gets what there is.
+        // A write that asks for much gets what there is; root's share for root only.
+        caller::set_privileged(true);
         let (given, _) = world
             .map
-            .reserve_delayed(&world.volume, FileBlock(1 << 20), 10_000, true)
+            .reserve_delayed(&world.volume, FileBlock(1 << 20), 10_000)
             .unwrap();
+        caller::set_privileged(false);
         assert!(given.len < 10_000);
         world
             .map
@@ -62,7 +62,7 @@ fn promises_are_kept_on_a_full_disk() {
         world.remove(BlockRange::from(FileBlock(0)));
         world
             .map
-            .reserve_delayed(&world.volume, FileBlock(0), 1000, false)
+            .reserve_delayed(&world.volume, FileBlock(0), 1000)
             .unwrap();
         world
             .map
@@ -71,6 +71,43 @@ fn promises_are_kept_on_a_full_disk() {
         assert_eq!(world.volume.allocator.statistics().reserved_blocks, 0);
         world.check();
     }
+}
+
+/// What a direct write asks for and does not get in one run is no promise that nobody keeps.
+#[test]
+fn direct_writes_leave_nothing_behind() {
+    let world = World::new(image(64, &["-b", "1024"]));
+    let (map, volume) = (&world.map, &world.volume);
+    let free = volume.allocator.statistics();
+    // More than a group has.
+    let got = map
+        .allocate_direct(volume, FileBlock(5), 20_000, 20_005)
+        .unwrap();
+    let State::InFlight(block) = got.state else {
+        panic!("{got:?}");
+    };
+    assert!(got.start == FileBlock(5) && (1..20_000).contains(&got.len));
+    assert_eq!(map.delayed_blocks(), 0);
+    // It does not reach the disk.
+    let ordered = Ordered {
+        start: got.start,
+        len: got.len,
+        block,
+        kind: Completion::Fresh,
+    };
+    map.fail(volume, &ordered).unwrap();
+    map.release_window(volume);
+    assert_eq!(volume.allocator.statistics(), free);
+    // The page cache has data for it.
+    map.reserve_delayed(volume, FileBlock(7), 1).unwrap();
+    let pending = map.allocate_direct(volume, FileBlock(7), 1, 8);
+    assert_eq!(pending.err(), Some(Error::Again));
+    let before = map.allocate_direct(volume, FileBlock(5), 4, 9).unwrap();
+    assert_eq!((before.start, before.len), (FileBlock(5), 2));
+    map.release_delayed(volume, BlockRange::from(FileBlock(0)))
+        .unwrap();
+    map.release_window(volume);
+    assert_eq!(volume.allocator.statistics(), free);
 }
 
 /// Writers, writeback, completion and truncation of one file by many tasks.
@@ -146,7 +183,7 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
         }
         world
             .map
-            .reserve_delayed(&world.volume, FileBlock(at), len, false)
+            .reserve_delayed(&world.volume, FileBlock(at), len)
             .unwrap();
         // Of what was in flight already, only the own part is written.
         let Some(ordered) = world.write_back(at, len) else {
@@ -179,7 +216,7 @@ fn deep_world() -> World {
         let at = 3 * random.below(4000);
         world
             .map
-            .reserve_delayed(&world.volume, FileBlock(at), 1, false)
+            .reserve_delayed(&world.volume, FileBlock(at), 1)
             .unwrap();
         if let Some(ordered) = world.write_back(at, 1) {
             world.finish(&[ordered]);
@@ -259,9 +296,7 @@ fn hostile_nodes() {
 fn change_hostile(world: &World, random: &mut Random) -> Result<(), Error> {
     for _ in 0..30 {
         let at = random.below(12_000);
-        world
-            .map
-            .reserve_delayed(&world.volume, FileBlock(at), 3, false)?;
+        world.map.reserve_delayed(&world.volume, FileBlock(at), 3)?;
         let mapping = world.map.begin_writeback(&world.volume, FileBlock(at), 0)?;
         if let State::InFlight(block) = mapping.state {
             let kind = super::Completion::Fresh;
@@ -342,7 +377,7 @@ fn the_last_block() {
     let last = u32::MAX - 1;
     let (mapping, new) = world
         .map
-        .reserve_delayed(&world.volume, FileBlock(last), 100, false)
+        .reserve_delayed(&world.volume, FileBlock(last), 100)
         .unwrap();
     assert!(new && mapping.len == 1);
     let ordered = world.write_back(last, 1).unwrap();
@@ -378,10 +413,10 @@ fn sequence() {
     };
     map.lookup(volume, at, 5).unwrap();
     moved(false, "first lookup");
-    let (mapping, _) = map.reserve_delayed(volume, at, 5, false).unwrap();
+    let (mapping, _) = map.reserve_delayed(volume, at, 5).unwrap();
     assert_eq!(mapping.sequence, map.sequence());
     moved(true, "delayed");
-    assert!(!map.reserve_delayed(volume, at, 5, false).unwrap().1);
+    assert!(!map.reserve_delayed(volume, at, 5).unwrap().1);
     moved(false, "delayed before");
     let ordered = world.write_back(10, 3).unwrap();
     moved(true, "in flight");

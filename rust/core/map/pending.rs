@@ -41,7 +41,6 @@ impl FileMap {
         volume: &Volume,
         at: FileBlock,
         len: u32,
-        privileged: bool,
     ) -> Result<(Mapping, bool)> {
         let mut len = len.max(1);
         let mut spare = Spare::default();
@@ -57,10 +56,7 @@ impl FileMap {
                 Try::Unknown => self.load(volume, at)?,
                 Try::Memory(lack) => spare.provide(lack)?,
                 Try::Promise(blocks) => {
-                    match volume
-                        .allocator
-                        .reserve_waiting(volume.journal()?, blocks, privileged)
-                    {
+                    match volume.allocator.reserve_waiting(volume.journal()?, blocks) {
                         Ok(more) => match extra.as_mut() {
                             Some(extra) => extra.merge(more),
                             None => extra = Some(more),
@@ -193,29 +189,34 @@ impl FileMap {
         }
     }
 
-    /// The state of `at` for direct I/O of `len` blocks: holes and delayed blocks get their place.
+    /// The state of `at` for direct I/O of `len` blocks: a hole gets its place. [`Error::Again`] if the
+    /// block is pending already: then it is in the page cache.
     ///
     /// What is returned in flight and is not written in the end has to be given back by
-    /// [`Self::fail`]; what is unwritten is converted by [`Self::finish`].
+    /// [`Self::fail`]; what is unwritten is converted by [`Self::finish`]. Nobody may put anything in
+    /// the page cache there meanwhile, as what gets no place becomes a hole again.
     pub fn allocate_direct(
         &self,
         volume: &Volume,
         at: FileBlock,
         len: u32,
         file_blocks: u64,
-        privileged: bool,
     ) -> Result<Mapping> {
-        let len = len.max(1);
-        let (mapping, _) = self.reserve_delayed(volume, at, len, privileged)?;
-        let mapping = if mapping.state == State::Delayed {
-            self.begin_writeback(volume, at, file_blocks)?
-        } else {
-            mapping
-        };
-        Ok(Mapping {
-            len: mapping.len.min(len),
-            ..mapping
-        })
+        let (mapping, new) = self.reserve_delayed(volume, at, len)?;
+        if !new {
+            let pending = mapping.state.is_pending();
+            return if pending {
+                Err(Error::Again)
+            } else {
+                Ok(mapping)
+            };
+        }
+        let placed = self.begin_writeback(volume, at, file_blocks);
+        let len = placed.map_or(0, |placed| placed.len.min(mapping.len));
+        let got = BlockRange::new(at, len);
+        let hole = BlockRange::new(at, mapping.len);
+        self.release_delayed(volume, BlockRange::between(got.end, hole.end))?;
+        Ok(Mapping { len, ..placed? })
     }
 
     /// Allocates blocks for (a part of) the delayed run around `at`.

@@ -176,18 +176,12 @@ impl Filesystem {
     /// Makes sure of space for a write of up to `len` blocks from `at` on: a hole becomes delayed.
     /// Returns whether this call made it so.
     ///
-    /// [`Error::NoSpace`] comes here, never later. `privileged` may take the reserved blocks.
-    pub fn write_begin(
-        &self,
-        inode: &Inode,
-        at: FileBlock,
-        len: u32,
-        privileged: bool,
-    ) -> Result<(Mapping, bool)> {
+    /// [`Error::NoSpace`] comes here, never later.
+    pub fn write_begin(&self, inode: &Inode, at: FileBlock, len: u32) -> Result<(Mapping, bool)> {
         self.writable()?;
         let reserved = inode
             .map()
-            .and_then(|map| map.reserve_delayed(&self.volume, at, len, privileged));
+            .and_then(|map| map.reserve_delayed(&self.volume, at, len));
         self.report("write_begin", inode.ino(), reserved)
     }
 
@@ -209,21 +203,24 @@ impl Filesystem {
         self.report("begin_writeback", inode.ino(), found)
     }
 
-    /// Prepares a direct write of up to `len` blocks from `at` on: holes get a place on the disk, in
-    /// memory only.
+    /// Prepares a direct write of up to `len` blocks from `at` on: a hole gets a place on the disk, in
+    /// memory only. `None` if the page cache has data for it that is not on the disk: the write has to
+    /// go that way too. Needs the invalidate lock, so that this stays as it is.
     pub fn begin_direct(
         &self,
         inode: &Inode,
         at: FileBlock,
         len: u32,
         size: u64,
-        privileged: bool,
-    ) -> Result<Mapping> {
+    ) -> Result<Option<Mapping>> {
         self.writable()?;
-        let found = inode.map().and_then(|map| {
-            map.allocate_direct(&self.volume, at, len, self.blocks_of(size), privileged)
-        });
-        self.report("begin_direct", inode.ino(), found)
+        let found = inode
+            .map()
+            .and_then(|map| map.allocate_direct(&self.volume, at, len, self.blocks_of(size)));
+        match found {
+            Err(Error::Again) => Ok(None),
+            found => self.report("begin_direct", inode.ino(), found).map(Some),
+        }
     }
 
     fn blocks_of(&self, size: u64) -> u64 {

@@ -9,6 +9,11 @@ pub mod device;
 
 use super::{bindings, trace};
 
+/// Whether somebody wants to see requests begin or end.
+pub(in crate::linux) fn bios_are_traced() -> bool {
+    trace::bio_submit::enabled() || trace::bio_end::enabled()
+}
+
 /// Tells of a request that is about to be sent.
 ///
 /// # Safety

@@ -14,7 +14,7 @@ use super::sb::SuperBlock;
 use super::super_ops::SuperOps;
 use super::FileSystem;
 use crate::linux::bindings;
-use crate::linux::block::{note_end, note_submit};
+use crate::linux::block::{bios_are_traced, note_end, note_submit};
 use crate::linux::iomap::Mapping;
 use crate::linux::nofs::NofsScope;
 use core::cell::Cell;
@@ -267,7 +267,8 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
         unsafe {
             let write: *mut bindings::iomap_ioend = (*pass).wb_ctx.cast();
             let inode = Inode::<F>::from_raw((*pass).inode);
-            if W::submit(inode, &Write(write, PhantomData)) {
+            // iomap's own handler would not tell of the end.
+            if W::submit(inode, &Write(write, PhantomData)) || bios_are_traced() {
                 let bio = ptr::addr_of_mut!((*write).io_bio);
                 (*bio).bi_end_io = Some(Completions::<F>::end_io);
                 // The worker of the mount is the task that it completes in.

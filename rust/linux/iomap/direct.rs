@@ -6,6 +6,7 @@
 
 use super::{IomapOps, IomapVTable};
 use crate::linux::bindings;
+use crate::linux::block::{bios_are_traced, note_end, note_submit};
 use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::{count, Kiocb};
 use crate::linux::fs::super_ops::errno;
@@ -34,21 +35,19 @@ impl<F: FileSystem> DirectOps<F> for NoEnd {
     }
 }
 
-/// How direct I/O is done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct How {
-    /// Wait for the end, also when the caller would not.
-    pub wait: bool,
-    /// Fail with `EAGAIN` rather than allocate or zero.
-    pub overwrite_only: bool,
-}
-
 struct DirectVTable<F, D>(PhantomData<(F, D)>);
 
 impl<F: FileSystem, D: DirectOps<F>> DirectVTable<F, D> {
     const TABLE: *const bindings::iomap_dio_ops = &bindings::iomap_dio_ops {
         end_io: Some(Self::end_io),
         ..pin_init::zeroed()
+    };
+
+    /// The same, with bios that remember what they were submitted with: [`end_traced`] gets them.
+    const TRACED: *const bindings::iomap_dio_ops = &bindings::iomap_dio_ops {
+        end_io: Some(Self::end_io),
+        submit_io: Some(submit_traced),
+        bio_set: &raw mut bindings::iomap_ioend_bioset,
     };
 
     /// # Safety
@@ -73,8 +72,39 @@ impl<F: FileSystem, D: DirectOps<F>> DirectVTable<F, D> {
     }
 }
 
-/// Reads or writes around the page cache at [`Kiocb::pos`], and moves it on. Needs the inode's lock,
-/// at least shared. Returns the bytes transferred.
+/// # Safety
+///
+/// Called by iomap only, with a bio out of its set of `iomap_ioend`s that has its own handler.
+unsafe extern "C" fn submit_traced(
+    iter: *const bindings::iomap_iter,
+    bio: *mut bindings::bio,
+    pos: bindings::loff_t,
+) {
+    // SAFETY: The bio is complete, part of an `iomap_ioend`, and not submitted yet.
+    unsafe {
+        let flags = bindings::IOMAP_IOEND_DIRECT as u16;
+        bindings::iomap_init_ioend((*iter).inode, bio, pos, flags);
+        (*bio).bi_end_io = Some(end_traced);
+        note_submit(bio);
+        bindings::submit_bio(bio);
+    }
+}
+
+/// # Safety
+///
+/// Called by the block layer only, for bios that [`submit_traced`] sent.
+unsafe extern "C" fn end_traced(bio: *mut bindings::bio) {
+    // SAFETY: The bio is part of an `iomap_ioend` that was filled in; its own handler is the one of
+    // direct I/O, which gets it as the block layer would have given it.
+    unsafe {
+        let ioend = bindings::iomap_ioend_from_bio(bio);
+        note_end(bio, (*ioend).io_sector, (*ioend).io_size as u32);
+        bindings::iomap_dio_bio_end_io(bio);
+    }
+}
+
+/// Reads or writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also
+/// when the caller would not. Needs the inode's lock, at least shared. Returns the bytes transferred.
 ///
 /// # Errors
 ///
@@ -83,22 +113,25 @@ impl<F: FileSystem, D: DirectOps<F>> DirectVTable<F, D> {
 pub fn transfer<F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     iocb: &mut Kiocb<'_, F>,
     iter: &mut IovIter<'_>,
-    how: How,
+    wait: bool,
 ) -> Result<usize> {
-    let mut flags = 0;
-    if how.wait {
-        flags |= bindings::IOMAP_DIO_FORCE_WAIT;
-    }
-    if how.overwrite_only {
-        flags |= bindings::IOMAP_DIO_OVERWRITE_ONLY;
-    }
+    let flags = if wait {
+        bindings::IOMAP_DIO_FORCE_WAIT
+    } else {
+        0
+    };
+    let ops = if bios_are_traced() {
+        DirectVTable::<F, D>::TRACED
+    } else {
+        DirectVTable::<F, D>::TABLE
+    };
     // SAFETY: The arguments are live; the tables are for this file system.
     count(unsafe {
         bindings::iomap_dio_rw(
             iocb.as_raw(),
             iter.as_raw(),
             IomapVTable::<F, T>::TABLE,
-            DirectVTable::<F, D>::TABLE,
+            ops,
             flags,
             ptr::null_mut(),
             0,

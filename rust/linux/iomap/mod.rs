@@ -148,11 +148,6 @@ impl Flags {
     pub const fn is_nowait(self) -> bool {
         self.has(bindings::IOMAP_NOWAIT)
     }
-
-    /// Fail with `EAGAIN` rather than allocate or convert.
-    pub const fn is_overwrite_only(self) -> bool {
-        self.has(bindings::IOMAP_OVERWRITE_ONLY)
-    }
 }
 
 /// Mapping for one purpose. Runs in task context and may sleep.
