@@ -137,9 +137,10 @@ impl HostFs {
             let mut found = self.fs.map(&inode, FileBlock(block), 1)?;
             if !matches!(found.state, State::Written(_) | State::InFlight(_)) {
                 let grown = size.max(end);
-                found = self
+                let placed = self
                     .fs
-                    .begin_direct(&inode, FileBlock(block), left, grown, false)?;
+                    .begin_direct(&inode, FileBlock(block), left, grown)?;
+                found = placed.expect("the page cache was flushed there");
             }
             let (at, kind) = place(found.state);
             self.put_block(at, bytes)?;
