@@ -39,6 +39,11 @@ test: modules ## Run all tests (TESTS="smoke host" for some); ends in `N passed,
 crashsim: ## Every crash state of small workloads, on the host (CRASHSIM="--seconds 600", "--replay ID"; else hours)
 	@tools/crashsim/run $(or $(CRASHSIM),--full-pairs)
 
+.PHONY: test-debug
+test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (builds it once: 15 minutes)
+	@tools/setup/debug-kernel
+	@tools/tests/run --kernel debug $(TESTS)
+
 .PHONY: bench-io
 bench-io: modules ## Count bios, KiB and flushes per operation, beside the C driver
 	@tools/bench/io

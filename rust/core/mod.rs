@@ -2,7 +2,7 @@
 
 //! The file system: everything between the bytes of `format` and the entry points of `vfs`.
 //!
-//! From the bottom up, imports point down only: error, platform, cache, journal, alloc, map, dir,
+//! From the bottom up, imports point down only: error, platform, locks, cache, journal, alloc, map, dir,
 //! inode, mount.
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod inode;
 pub mod journal;
+pub mod locks;
 pub mod map;
 pub mod mount;
 pub mod platform;

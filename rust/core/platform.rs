@@ -13,7 +13,10 @@ pub(crate) use crate::host::{
     map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
-    sync::{lock_class, Condvar, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    sync::{
+        lock_class, teach_order, Condvar, LockClass, LockMap, LockMapGuard, Mutex, MutexGuard,
+        SpinLock, SpinLockGuard,
+    },
     thread::Thread,
     trace,
 };
@@ -28,7 +31,10 @@ pub(crate) use crate::linux::{
     map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
-    sync::{lock_class, Condvar, Mutex, MutexGuard, SpinLock, SpinLockGuard},
+    sync::{
+        lock_class, teach_order, Condvar, LockClass, LockMap, LockMapGuard, Mutex, MutexGuard,
+        SpinLock, SpinLockGuard,
+    },
     thread::Thread,
     trace,
 };

@@ -18,6 +18,7 @@
 #include "fs_context.c"
 #include "iomap.c"
 #include "llist.c"
+#include "lockdep.c"
 #include "mm.c"
 #include "mutex.c"
 #include "pagemap.c"

@@ -11,6 +11,7 @@ pub mod caller;
 pub mod clock;
 pub mod crc;
 pub mod device;
+mod lock_order;
 pub mod log;
 pub mod map;
 pub mod nofs;

@@ -3,26 +3,18 @@
 //! Locks with the kernel's names. A poisoned lock is taken as it is: the kernel has no poisoning.
 
 use super::alloc::AllocError;
+use super::lock_order;
 use super::thread::Sleepers;
 use std::ops::{Deref, DerefMut};
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
-/// A lock's name and, in the kernel, its lockdep class.
-#[derive(Clone, Copy, Debug)]
-pub struct LockClass(pub &'static str);
-
-/// The class of the locks made at this place.
-macro_rules! lock_class {
-    ($name:literal) => {
-        $crate::host::sync::LockClass($name)
-    };
-}
-pub(crate) use lock_class;
+pub(crate) use super::lock_order::lock_class;
+pub use super::lock_order::{teach_order, LockClass, LockMap, LockMapGuard};
 
 /// A sleeping lock.
 #[derive(Debug)]
-pub struct Mutex<T>(std::sync::Mutex<T>);
+pub struct Mutex<T>(std::sync::Mutex<T>, LockClass);
 
 /// Access to what a [`Mutex`] protects.
 ///
@@ -30,7 +22,13 @@ pub struct Mutex<T>(std::sync::Mutex<T>);
 ///
 /// It holds the lock at all times but inside [`Condvar`]'s wait, which has it borrowed for writing.
 #[derive(Debug)]
-pub struct MutexGuard<'a, T>(Option<std::sync::MutexGuard<'a, T>>);
+pub struct MutexGuard<'a, T>(Option<std::sync::MutexGuard<'a, T>>, LockClass);
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        lock_order::release(self.1);
+    }
+}
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
@@ -48,22 +46,31 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 impl<T> Mutex<T> {
     /// An unlocked lock around `value`.
-    pub fn new(value: T, _: LockClass) -> Result<Self, AllocError> {
-        Ok(Self(std::sync::Mutex::new(value)))
+    pub fn new(value: T, class: LockClass) -> Result<Self, AllocError> {
+        Ok(Self(std::sync::Mutex::new(value), class))
     }
 
     /// Waits for the lock and takes it.
+    ///
+    /// # Panics
+    ///
+    /// When that is against the order of locks.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        lock_order::take(self.1);
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        MutexGuard(Some(held), self.1)
     }
 
     /// Takes the lock if nobody has it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(MutexGuard(Some(guard))),
-            Err(TryLockError::Poisoned(poisoned)) => Some(MutexGuard(Some(poisoned.into_inner()))),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        let held = match self.0.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        // Who does not wait may take it in any order.
+        lock_order::note(self.1);
+        Some(MutexGuard(Some(held), self.1))
     }
 }
 

@@ -3,6 +3,8 @@
 //! The platform tried in a running kernel: `tools/tests/host/platform` builds it into a module of its own,
 //! which overwrites the first 64 MiB of the device that is `/dev/vda`.
 
+mod mistakes;
+
 use super::alloc::{Arc, Vec, GFP};
 use super::block::buffer::Block;
 use super::block::device::{Device, WriteClass};
@@ -39,8 +41,16 @@ struct Shared {
     index: Index<AtomicU32>,
 }
 
-/// Runs all tests on `/dev/vda`.
+/// Runs all tests on `/dev/vda`, or makes the mistakes that it was built to make.
 pub fn run() -> Result {
+    if cfg!(REXT4_MISTAKES) {
+        mistakes::make()
+    } else {
+        on_disk()
+    }
+}
+
+fn on_disk() -> Result {
     // SAFETY: The path is terminated; no holder and no operations are asked for.
     let file = from_err_ptr(unsafe {
         bindings::bdev_file_open_by_path(

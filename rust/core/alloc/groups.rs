@@ -11,7 +11,8 @@ use super::zones::Zones;
 use crate::core::cache::{Buffer, Cache};
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Handle;
-use crate::core::platform::{lock_class, Device, Mutex, Vec, GFP};
+use crate::core::locks;
+use crate::core::platform::{Device, Mutex, Vec, GFP};
 use crate::format::checksum::Mode;
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
@@ -162,7 +163,7 @@ impl Groups {
             loaded: AtomicBool::new(false),
             blocks_bad: AtomicBool::new(false),
             inodes_bad: AtomicBool::new(false),
-            state: Mutex::new(state, lock_class!("rext4_group"))?,
+            state: Mutex::new(state, locks::GROUP)?,
         };
         self.sizes.change(group, 0, desc.free_blocks);
         Ok(self.groups.push(info, GFP)?)

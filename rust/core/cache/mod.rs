@@ -17,7 +17,8 @@ pub use seal::Sealer;
 
 use super::error::{Error, Place, Result};
 use super::events;
-use super::platform::{lock_class, Arc, Block, Device, Index, Mutex, MutexGuard, GFP};
+use super::locks;
+use super::platform::{Arc, Block, Device, Index, Mutex, MutexGuard, GFP};
 use crate::format::fault::Fault;
 use crate::format::units::{DiskBlock, Tid};
 use core::ops::{Deref, DerefMut};
@@ -265,8 +266,8 @@ impl Cache {
                 };
                 let class = match kind {
                     // A bitmap's sum is in its descriptor, which is looked at while the bitmap is locked.
-                    Kind::Descriptors(_) => lock_class!("rext4_descriptors"),
-                    _ => lock_class!("rext4_buffer"),
+                    Kind::Descriptors(_) => locks::DESCRIPTORS,
+                    _ => locks::BUFFER,
                 };
                 let version = Mutex::new(version, class)?;
                 let entry = Entry {

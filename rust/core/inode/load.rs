@@ -6,8 +6,9 @@ use super::{Inode, InodeKind, RecordPlace};
 use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
+use crate::core::locks;
 use crate::core::map::{Contents, FileMap};
-use crate::core::platform::{lock_class, Mutex};
+use crate::core::platform::Mutex;
 use crate::core::volume::Volume;
 use crate::format::fault::{Fault, InodeFault};
 use crate::format::geometry::special;
@@ -151,7 +152,7 @@ impl Inode {
             place,
             sector_shift,
             map,
-            fields: Mutex::new(fields, lock_class!("rext4_inode"))?,
+            fields: Mutex::new(fields, locks::INODE)?,
             sync_tid: AtomicU32::new(tid),
             datasync_tid: AtomicU32::new(tid),
         })

@@ -13,8 +13,9 @@ use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::Handle;
+use crate::core::locks;
 use crate::core::map::State;
-use crate::core::platform::{lock_class, Mutex, RBTree, Vec, GFP};
+use crate::core::platform::{Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::fault::{Fault, InodeFault, OrphanFault};
 use crate::format::orphan_file;
@@ -83,7 +84,7 @@ impl Orphans {
         collect_chain(volume, &mut known)?;
         Ok(Self {
             file,
-            known: Mutex::new(known, lock_class!("rext4_orphans"))?,
+            known: Mutex::new(known, locks::ORPHANS)?,
         })
     }
 

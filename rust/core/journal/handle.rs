@@ -7,7 +7,8 @@ use super::{Journal, Run, State};
 use crate::core::cache::{Buffer, BufferMut};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::platform::{clock, MutexGuard, NofsScope, GFP};
+use crate::core::locks::HANDLE;
+use crate::core::platform::{clock, LockMapGuard, MutexGuard, NofsScope, GFP};
 use crate::format::units::{DiskBlock, Tid};
 
 /// An open handle: its changes and those of all other handles of the transaction become durable
@@ -26,6 +27,8 @@ pub struct Handle<'j> {
     opened: u64,
     /// It counts among its transaction's open handles.
     joined: bool,
+    /// What lockdep sees of it; `None` while it waits for another transaction.
+    open: Option<LockMapGuard>,
     _nofs: NofsScope,
 }
 
@@ -37,6 +40,7 @@ impl Journal {
     /// could never hold that many blocks.
     pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
         let nofs = NofsScope::enter();
+        let open = HANDLE.hold();
         events::journal_start(&self.device, credits);
         let tid = self.admit(credits)?;
         events::handle_start(&self.device, tid, credits);
@@ -47,6 +51,7 @@ impl Journal {
             requested: credits,
             opened: clock::monotonic_ns(),
             joined: true,
+            open: Some(open),
             _nofs: nofs,
         })
     }
@@ -181,7 +186,9 @@ impl<'j> Handle<'j> {
     /// Goes on in a new transaction with `credits`; what was done so far may commit without the rest.
     pub fn restart(&mut self, credits: u32) -> Result {
         self.leave();
+        self.open = None;
         self.credits = 0;
+        self.open = Some(HANDLE.hold());
         self.tid = self.journal.admit(credits)?;
         self.joined = true;
         self.credits = credits;

@@ -27,6 +27,7 @@ pub use recovery::Recovered;
 
 use super::cache::Cache;
 use super::error::{Error, Result};
+use super::locks::HANDLE;
 use super::platform::{crc, Arc, Condvar, Device, Mutex, Thread, Vec};
 use crate::format::checksum::Functions;
 use crate::format::units::{DiskBlock, Tid};
@@ -128,6 +129,7 @@ impl Journal {
     /// the device came after this call: if not, the caller who wants data durable that was written
     /// before the call has to flush the device.
     pub fn commit(&self, tid: Tid) -> Result<bool> {
+        HANDLE.might_wait();
         let mut state = self.state.lock();
         let mut waited_for = state.running.as_mut().filter(|open| open.tid == tid);
         let open = waited_for.is_some();

@@ -7,6 +7,7 @@ use super::recovery::{self, Recovered};
 use super::{Journal, State};
 use crate::core::cache::Cache;
 use crate::core::error::{Error, Place, Result};
+use crate::core::locks::{self, HANDLE};
 use crate::core::platform::{lock_class, Arc, Condvar, Device, Mutex, Thread, Vec, GFP};
 use crate::format::fault::{Fault, JournalFault};
 use crate::format::jbd2::Layout;
@@ -139,11 +140,11 @@ impl Journal {
             interval: AtomicU64::new(settings.interval),
             barrier: AtomicBool::new(settings.barrier),
             verify: settings.verify,
-            state: Mutex::new(state, lock_class!("rext4_journal_state"))?,
+            state: Mutex::new(state, locks::JOURNAL_STATE)?,
             progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
             work: Condvar::new(lock_class!("rext4_journal_work"))?,
-            log: Mutex::new(log, lock_class!("rext4_log"))?,
-            checkpoints: Mutex::new(Vec::new(), lock_class!("rext4_checkpoints"))?,
+            log: Mutex::new(log, locks::LOG)?,
+            checkpoints: Mutex::new(Vec::new(), locks::CHECKPOINTS)?,
             has_released: AtomicBool::new(false),
             thread: Mutex::new(None, lock_class!("rext4_journal_thread"))?,
             device,
@@ -158,6 +159,7 @@ impl Journal {
 
     /// Commits and checkpoints everything, and marks the log empty on disk. The journal goes on.
     pub fn flush(&self) -> Result {
+        HANDLE.might_wait();
         let mut state = self.state.lock();
         state.flush = true;
         self.work.notify_all();

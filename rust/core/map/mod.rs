@@ -31,6 +31,7 @@ use super::alloc::{Reservation, Window};
 use super::cache::Owner;
 use super::error::{Error, Result};
 use super::events::map as events;
+use super::locks;
 use super::platform::{lock_class, Mutex, SpinLock, SpinLockGuard};
 use super::volume::Volume;
 use crate::format::extent::{self, Header};
@@ -249,7 +250,7 @@ impl FileMap {
         Ok(Self {
             owner,
             contents,
-            inner: Mutex::new(inner, lock_class!("rext4_map"))?,
+            inner: Mutex::new(inner, locks::MAP)?,
             status: SpinLock::new(status, lock_class!("rext4_status"))?,
             sequence: AtomicU64::new(1),
         })

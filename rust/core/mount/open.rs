@@ -14,6 +14,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
 use crate::core::journal::{Journal, Run, Settings, Start};
+use crate::core::locks;
 use crate::core::platform::{clock, crc, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::checksum::{Checksums, Functions};
@@ -260,6 +261,7 @@ impl Filesystem {
     /// [`Error::Invalid`] when it is no ext4 file system or has features that are not done,
     /// [`Error::ReadOnly`] when it can only be mounted read-only. The log says why.
     pub fn mount(device: Device, options: &MountOptions) -> Result<Arc<Self>> {
+        locks::teach();
         let device = Arc::new(device, GFP)?;
         let mounted = Self::open(&device, options);
         if let Err(error) = &mounted {

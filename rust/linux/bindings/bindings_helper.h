@@ -30,6 +30,7 @@
 #include <linux/kthread.h>
 #include <linux/list_sort.h>
 #include <linux/llist.h>
+#include <linux/lockdep.h>
 #include <linux/magic.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>

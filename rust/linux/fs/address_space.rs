@@ -10,6 +10,7 @@ use super::writeback::{Control, WritebackOps, WritebackVTable};
 use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::iomap::{IomapOps, IomapVTable};
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -56,6 +57,7 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
         _file: *mut bindings::file,
         folio: *mut bindings::folio,
     ) -> ffi::c_int {
+        let _locked = folio::LOCKED.hold();
         // SAFETY: The folio is locked, and of such an inode.
         unsafe { bindings::iomap_bio_read_folio(folio, IomapVTable::<F, A::Read>::TABLE) };
         0
@@ -65,6 +67,7 @@ impl<F: FileSystem + SuperOps, A: AddressSpaceOps<F>> AddressSpaceVTable<F, A> {
     ///
     /// As for [`Self::read_folio`].
     unsafe extern "C" fn readahead(control: *mut bindings::readahead_control) {
+        let _locked = folio::LOCKED.hold();
         // SAFETY: The control's folios are locked, and of such an inode.
         unsafe { bindings::iomap_bio_readahead(control, IomapVTable::<F, A::Read>::TABLE) }
     }

@@ -8,6 +8,7 @@ use super::sb::SuperBlock;
 use super::super_ops::InodeBox;
 use super::FileSystem;
 use crate::linux::bindings;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use kernel::error::to_result;
@@ -346,6 +347,7 @@ impl<F: FileSystem> Inode<F> {
 
     /// Writes back the dirty folios of the bytes `start..=end` and waits for them.
     pub fn write_and_wait(&self, start: u64, end: u64) -> Result {
+        folio::might_wait();
         let (start, end) = (offset(start), offset(end));
         // SAFETY: The mapping lives with the inode.
         to_result(unsafe { bindings::filemap_write_and_wait_range(self.mapping(), start, end) })
@@ -353,6 +355,7 @@ impl<F: FileSystem> Inode<F> {
 
     /// Starts writing back all dirty folios, and does not wait for them.
     pub fn start_writeback(&self) -> Result {
+        folio::might_wait();
         // SAFETY: The mapping lives with the inode.
         to_result(unsafe { bindings::filemap_flush(self.mapping()) })
     }
@@ -360,6 +363,7 @@ impl<F: FileSystem> Inode<F> {
     /// Drops the page cache from `size` on, unmaps it from processes. Needs `i_rwsem` and
     /// [`Self::lock_invalidate`]; no journal handle may be open.
     pub fn truncate_pagecache(&self, size: u64) {
+        folio::might_wait();
         // SAFETY: The inode is live.
         unsafe { bindings::truncate_pagecache(self.as_raw(), offset(size)) }
     }
@@ -367,6 +371,7 @@ impl<F: FileSystem> Inode<F> {
     /// Sets the size and makes the page cache fit: drops what is past the new size. Needs what
     /// [`Self::truncate_pagecache`] needs.
     pub fn truncate_setsize(&self, size: u64) {
+        folio::might_wait();
         // SAFETY: The inode is live.
         unsafe { bindings::truncate_setsize(self.as_raw(), offset(size)) }
     }
@@ -374,6 +379,7 @@ impl<F: FileSystem> Inode<F> {
     /// Drops the page cache of the bytes `start..=end`, zeroing partial folios in memory. Needs what
     /// [`Self::truncate_pagecache`] needs.
     pub fn truncate_pagecache_range(&self, start: u64, end: u64) {
+        folio::might_wait();
         // SAFETY: The inode is live.
         unsafe { bindings::truncate_pagecache_range(self.as_raw(), offset(start), offset(end)) }
     }
@@ -381,6 +387,7 @@ impl<F: FileSystem> Inode<F> {
     /// After the size grew from `from` to `to` past a block's end, makes a mapped last page fault
     /// again on the next write. Needs `i_rwsem`.
     pub fn pagecache_extended(&self, from: u64, to: u64) {
+        folio::might_wait();
         // SAFETY: The inode is live.
         unsafe { bindings::pagecache_isize_extended(self.as_raw(), offset(from), offset(to)) }
     }

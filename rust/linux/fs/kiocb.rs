@@ -9,6 +9,7 @@ use super::inode::{offset, Inode};
 use super::iter::IovIter;
 use super::FileSystem;
 use crate::linux::bindings;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -102,6 +103,7 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
         if to.count() == 0 {
             return Ok(0);
         }
+        folio::might_wait();
         // SAFETY: The type invariants.
         count(unsafe { bindings::filemap_read(self.0, to.as_raw(), 0) })
     }

@@ -10,6 +10,7 @@ use super::sb::SuperBlock;
 use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::iomap::{IomapOps, IomapVTable};
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::ffi;
@@ -55,8 +56,11 @@ impl<F: FileSystem> Fault<'_, F> {
             bindings::sb_start_pagefault(sb);
             bindings::file_update_time(file);
             bindings::filemap_invalidate_lock_shared(mapping);
+            // iomap locks the folio before it calls anything of ours.
+            let locked = folio::LOCKED.hold();
             let faulted =
                 bindings::iomap_page_mkwrite(self.0, IomapVTable::<F, T>::TABLE, ptr::null_mut());
+            drop(locked);
             bindings::filemap_invalidate_unlock_shared(mapping);
             bindings::sb_end_pagefault(sb);
             faulted

@@ -12,6 +12,7 @@ use super::xattr::XattrTable;
 use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::block::device::Device;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::error::to_result;
@@ -173,12 +174,14 @@ impl<F: FileSystem> SuperBlock<F> {
     ///
     /// The caller must hold `s_umount`: while mounting, unmounting, remounting, syncing.
     pub fn sync_filesystem(&self) -> Result {
+        folio::might_wait();
         // SAFETY: The superblock is live.
         to_result(unsafe { bindings::sync_filesystem(self.as_raw()) })
     }
 
     /// Starts writing back dirty inodes because space runs short, unless that would have to wait.
     pub fn start_writeback(&self) {
+        folio::might_wait();
         // SAFETY: The superblock is live; the call takes `s_umount` only if it is free.
         unsafe {
             bindings::try_to_writeback_inodes_sb(
@@ -190,6 +193,7 @@ impl<F: FileSystem> SuperBlock<F> {
 
     /// Waits until the bookkeeping of all data writes that have ended so far is done.
     pub fn wait_for_completions(&self) {
+        folio::might_wait();
         self.info().completions.flush();
     }
 

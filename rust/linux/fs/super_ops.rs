@@ -11,6 +11,7 @@ use super::sb::{detach, SuperBlock};
 use super::writeback::Finished;
 use super::FileSystem;
 use crate::linux::bindings;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -234,6 +235,8 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     ///
     /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
+        // Reclaim evicts as well, of a task that has folios of other inodes locked; these are locked by nobody.
+        folio::WRITEBACK.might_wait();
         // SAFETY: The VFS has the inode to itself (`I_FREEING`).
         unsafe {
             bindings::truncate_inode_pages_final(ptr::addr_of_mut!((*inode).i_data));

@@ -16,6 +16,7 @@ use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::block::{bios_are_traced, note_end, note_submit};
 use crate::linux::iomap::Mapping;
+use crate::linux::mm::folio;
 use crate::linux::nofs::NofsScope;
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -200,6 +201,7 @@ impl<'a, F: FileSystem, W: WritebackOps<F>> Control<'a, F, W> {
             ops: self.table,
             ..pin_init::zeroed()
         };
+        folio::might_wait();
         // SAFETY: The context is complete; iomap uses it until it returns.
         to_result(unsafe { bindings::iomap_writepages_plugged(&mut pass) })
     }
@@ -224,6 +226,7 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
         len: ffi::c_uint,
         end: u64,
     ) -> isize {
+        let _locked = folio::LOCKED.hold();
         // SAFETY: The pass is live and ours; its inode is of this file system.
         let (inode, mapping) = unsafe { (Inode::<F>::from_raw((*pass).inode), &mut (*pass).iomap) };
         let cached = Mapping::from_raw(mapping);
@@ -366,11 +369,12 @@ impl<F: FileSystem + SuperOps> Completions<F> {
                 return;
             }
             let nofs = NofsScope::enter();
+            let writeback = folio::WRITEBACK.hold();
             let chain = merge(sort(first));
             if F::HAS_FINISH_WRITEBACK {
                 F::finish_writeback(SuperBlock::from_raw(this.sb), &Finished(chain, PhantomData));
             }
-            drop(nofs);
+            drop((writeback, nofs));
             let mut write = chain;
             while !write.is_null() {
                 let next = (*write).io_private.cast();

@@ -11,6 +11,7 @@ use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::{count, Kiocb};
 use crate::linux::fs::super_ops::errno;
 use crate::linux::fs::FileSystem;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::ffi;
@@ -125,6 +126,7 @@ pub fn transfer<F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     } else {
         DirectVTable::<F, D>::TABLE
     };
+    folio::might_wait();
     // SAFETY: The arguments are live; the tables are for this file system.
     count(unsafe {
         bindings::iomap_dio_rw(

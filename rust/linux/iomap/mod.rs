@@ -16,6 +16,7 @@ use crate::linux::fs::inode::{offset, Inode};
 use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::{count, Kiocb};
 use crate::linux::fs::FileSystem;
+use crate::linux::mm::folio;
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::error::{from_result, VTABLE_DEFAULT_ERROR};
@@ -284,6 +285,7 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
         }
         // The callers of zeroing hold the lock already.
         let locked = (!flags.is_zero()).then(|| inode.lock_invalidate());
+        folio::might_wait();
         // SAFETY: The inode and the mapping are live, the lock is held.
         unsafe {
             bindings::iomap_write_delalloc_release(
@@ -340,6 +342,7 @@ pub fn buffered_write<F: FileSystem, T: IomapWriteOps<F>>(
     iocb: &mut Kiocb<'_, F>,
     from: &mut IovIter<'_>,
 ) -> Result<usize> {
+    folio::might_wait();
     // SAFETY: The arguments are live and ours; the tables are for this file system.
     count(unsafe {
         bindings::iomap_file_buffered_write(

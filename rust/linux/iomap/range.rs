@@ -9,6 +9,7 @@ use crate::linux::bindings;
 use crate::linux::fs::file::position;
 use crate::linux::fs::inode::{offset, Inode};
 use crate::linux::fs::FileSystem;
+use crate::linux::mm::folio;
 use core::ptr;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -24,6 +25,7 @@ pub fn zero_range<F: FileSystem, T: IomapWriteOps<F>>(
     len: u64,
 ) -> Result<bool> {
     let mut did_zero = false;
+    folio::might_wait();
     // SAFETY: The inode is live; the locks protect data, not memory.
     to_result(unsafe {
         bindings::iomap_zero_range(
@@ -45,6 +47,7 @@ pub fn truncate_page<F: FileSystem, T: IomapWriteOps<F>>(
     pos: u64,
 ) -> Result<bool> {
     let mut did_zero = false;
+    folio::might_wait();
     // SAFETY: The inode is live; the locks protect data, not memory.
     to_result(unsafe {
         bindings::iomap_truncate_page(
@@ -62,6 +65,7 @@ pub fn truncate_page<F: FileSystem, T: IomapWriteOps<F>>(
 /// The first data at or after `pos`; `ENXIO` when there is none. Takes the inode's lock shared.
 pub fn seek_data<F: FileSystem, T: IomapOps<F>>(inode: &Inode<F>, pos: i64) -> Result<u64> {
     let _locked = inode.lock_shared();
+    folio::might_wait();
     // SAFETY: The inode is live and locked.
     position(unsafe { bindings::iomap_seek_data(inode.as_raw(), pos, IomapVTable::<F, T>::TABLE) })
 }
@@ -70,6 +74,7 @@ pub fn seek_data<F: FileSystem, T: IomapOps<F>>(inode: &Inode<F>, pos: i64) -> R
 /// before the end. Takes the inode's lock shared.
 pub fn seek_hole<F: FileSystem, T: IomapOps<F>>(inode: &Inode<F>, pos: i64) -> Result<u64> {
     let _locked = inode.lock_shared();
+    folio::might_wait();
     // SAFETY: The inode is live and locked.
     position(unsafe { bindings::iomap_seek_hole(inode.as_raw(), pos, IomapVTable::<F, T>::TABLE) })
 }

@@ -2,4 +2,5 @@
 
 //! Memory management.
 
+pub mod folio;
 pub mod shrinker;

@@ -2,13 +2,16 @@
 
 //! Locks that live on the heap by themselves, so that what contains them may be moved.
 //!
-//! C headers: `include/linux/mutex.h`, `include/linux/spinlock.h`, `include/linux/wait.h`.
+//! C headers: `include/linux/mutex.h`, `include/linux/spinlock.h`, `include/linux/wait.h`,
+//! `include/linux/lockdep.h`.
 
 mod condvar;
+mod lock_map;
 mod mutex;
 mod spinlock;
 
 pub use condvar::Condvar;
+pub use lock_map::{teach_order, LockMap, LockMapGuard};
 pub use mutex::{Mutex, MutexGuard};
 pub use spinlock::{SpinLock, SpinLockGuard};
 
@@ -55,7 +58,7 @@ impl LockClass {
         self.name.as_char_ptr()
     }
 
-    fn key(self) -> *mut bindings::lock_class_key {
+    const fn key(self) -> *mut bindings::lock_class_key {
         self.key.0.get()
     }
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mistakes on purpose: what a kernel with checkers must report in code that is built as the module is.
+//! `tools/tests/host/checkers` builds them into a module of its own, and looks for each one's name.
+
+use crate::linux::alloc::GFP;
+use crate::linux::bindings;
+use crate::linux::sync::{lock_class, Mutex, SpinLock};
+use core::hint::black_box;
+use core::ptr;
+use kernel::alloc::KBox;
+use kernel::prelude::*;
+
+/// Makes all of them. What lockdep judges comes first: it stops at its own first report, and at one of
+/// KASAN's.
+pub(super) fn make() -> Result {
+    sleeps_under_a_spinlock()?;
+    takes_two_locks_in_both_orders()?;
+    reads_behind_the_end(&KBox::new([7u8; 40], GFP)?);
+    reads_after_free(KBox::new([7u8; 60], GFP)?);
+    forgets_its_memory()
+}
+
+/// DEBUG_ATOMIC_SLEEP.
+#[inline(never)]
+fn sleeps_under_a_spinlock() -> Result {
+    let lock = SpinLock::new(0, lock_class!("mistake_spin"))?;
+    let guard = lock.lock();
+    // SAFETY: Any task may sleep for a tick; that it must not here is the mistake.
+    unsafe { bindings::schedule_timeout_uninterruptible(1) };
+    drop(guard);
+    Ok(())
+}
+
+/// PROVE_LOCKING.
+#[inline(never)]
+fn takes_two_locks_in_both_orders() -> Result {
+    let one = Mutex::new(0, lock_class!("mistake_one"))?;
+    let two = Mutex::new(0, lock_class!("mistake_two"))?;
+    drop((one.lock(), two.lock()));
+    drop((two.lock(), one.lock()));
+    Ok(())
+}
+
+/// KASAN, of a byte behind an object.
+#[inline(never)]
+fn reads_behind_the_end(bytes: &[u8; 40]) -> u8 {
+    let end = black_box(bytes.as_ptr().wrapping_add(40));
+    // SAFETY: None: this is the mistake. The byte is mapped, for the allocator gives 64.
+    unsafe { ptr::read_volatile(end) }
+}
+
+/// KASAN, of freed memory.
+#[inline(never)]
+fn reads_after_free(bytes: KBox<[u8; 60]>) -> u8 {
+    let first = black_box(bytes.as_ptr());
+    drop(bytes);
+    // SAFETY: None: this is the mistake. The byte stays mapped.
+    unsafe { ptr::read_volatile(first) }
+}
+
+/// kmemleak.
+#[inline(never)]
+fn forgets_its_memory() -> Result {
+    for _ in 0..8 {
+        let _ = KBox::leak(KBox::new([7u8; 50], GFP)?);
+    }
+    Ok(())
+}
