@@ -42,8 +42,12 @@ finish() {
 	(( failures == 0 ))
 }
 
-# mounted [OPTIONS]: mounts the first disk with rext4 on /mnt.
-mounted() { mount -t "${fs:-rext4}" ${1:+-o "$1"} "${disk:-/dev/vda}" /mnt; }
+# mounted [OPTIONS]: mounts the first disk with rext4 on /mnt; each commit is verified.
+mounted() {
+	local verify=verify
+	[[ ${fs:-rext4} = rext4 ]] || verify=
+	mount -t "${fs:-rext4}" -o "$verify${verify:+${1:+,}}${1:-}" "${disk:-/dev/vda}" /mnt
+}
 
 # with_c [OPTIONS]: mounts the first disk with the kernel's C driver on /mnt.
 with_c() { modprobe ext4 && mount -t ext4 ${1:+-o "$1"} "${disk:-/dev/vda}" /mnt; }

@@ -11,7 +11,7 @@ use super::transaction::{Logged, Sealed, Transaction};
 use super::{Journal, State};
 use crate::core::error::Result;
 use crate::core::events::{self, CommitPhase};
-use crate::core::platform::{clock, log as message, Level, MutexGuard, Vec, GFP};
+use crate::core::platform::{clock, log as message, Block, Level, MutexGuard, Vec, GFP};
 use crate::format::units::LogBlock;
 use core::sync::atomic::Ordering;
 
@@ -116,13 +116,10 @@ impl Journal {
             log.active = true;
         }
         let logged = log.write(&self.device, sealed)?;
-        self.verify_logged(&log, start, &logged)?;
-        log.write_commit_record(
-            &self.device,
-            tid,
-            clock::now(),
-            self.barrier.load(Ordering::Relaxed),
-        )?;
+        let record = log.commit_record(tid, clock::now())?;
+        self.verify_logged(&log, start, &logged, &record)?;
+        let barrier = self.barrier.load(Ordering::Relaxed);
+        log.write_commit_record(&self.device, &record, barrier)?;
         drop(log);
         let taken = logged.log_blocks;
         self.publish(logged, start)?;
@@ -281,11 +278,11 @@ impl Journal {
     }
 
     /// Re-reads what was just written with recovery's own code, when the mount option `verify` asks.
-    fn verify_logged(&self, log: &Log, start: LogBlock, logged: &Logged) -> Result {
+    fn verify_logged(&self, log: &Log, start: LogBlock, logged: &Logged, record: &Block) -> Result {
         if !self.verify {
             return Ok(());
         }
-        super::recovery::verify(log, &self.device, start, logged).inspect_err(|_| {
+        super::recovery::verify(log, &self.device, start, logged, record).inspect_err(|_| {
             message(
                 Level::Error,
                 &self.device,

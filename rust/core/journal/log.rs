@@ -142,24 +142,28 @@ impl Log {
         })
     }
 
-    /// Writes the commit block that makes a logged transaction count; durable when it returns, and
-    /// with it, if `barrier`, all that was written before.
-    pub(super) fn write_commit_record(
-        &mut self,
-        device: &Device,
-        tid: Tid,
-        time: (i64, u32),
-        barrier: bool,
-    ) -> Result {
-        let mut block = Block::zeroed(device.block_size() as usize)?;
+    /// The commit block of a transaction.
+    pub(super) fn commit_record(&self, tid: Tid, time: (i64, u32)) -> Result<Block> {
+        let mut block = Block::zeroed(self.superblock.len())?;
         if let Some(bytes) = block.get_mut() {
             self.layout
                 .write_commit(bytes, tid, time)
                 .map_err(|fault| Error::Corrupt(Place::default(), fault))?;
         }
+        Ok(block)
+    }
+
+    /// Writes the commit block that makes a logged transaction count; durable when it returns, and
+    /// with it, if `barrier`, all that was written before.
+    pub(super) fn write_commit_record(
+        &mut self,
+        device: &Device,
+        record: &Block,
+        barrier: bool,
+    ) -> Result {
         let at = self.disk_block(self.head)?;
         device
-            .write_durable(at.get(), &block, barrier)
+            .write_durable(at.get(), record, barrier)
             .map_err(|error| Error::at_block(error, at))?;
         self.head = self.after(self.head);
         Ok(())

@@ -264,9 +264,15 @@ pub(super) fn recover(log: &Log, device: &Device, first: Tid, blocks: u64) -> Re
     })
 }
 
-/// Whether a transaction just written to the log would be recovered as it was meant, its commit
-/// block aside (which is not there yet).
-pub(super) fn verify(log: &Log, device: &Device, start: LogBlock, logged: &Logged) -> Result {
+/// Whether a transaction just written to the log would be recovered as it was meant, once its commit
+/// block (`record`) is there as well.
+pub(super) fn verify(
+    log: &Log,
+    device: &Device,
+    start: LogBlock,
+    logged: &Logged,
+    record: &Block,
+) -> Result {
     let sealed = &logged.sealed;
     let mut scan = Scan::new(log, device, start, sealed.tid);
     let mut pending = Pending::new();
@@ -295,6 +301,13 @@ pub(super) fn verify(log: &Log, device: &Device, start: LogBlock, logged: &Logge
     if let Some(fault) = pending.suspect {
         return Err(corrupt(fault));
     }
+    if jbd2::header(record) != Some((BlockType::Commit, sealed.tid)) {
+        let at = u64::from(log.head.get());
+        let fault = Fault::Journal(JournalFault::Sequence, at, u64::from(sealed.tid.0));
+        return Err(corrupt(fault));
+    }
+    let checked = log.layout.verify_commit(record, pending.sum);
+    checked.map_err(corrupt)?;
     let wrong = |block: DiskBlock| {
         Error::Corrupt(
             Place::block(block),

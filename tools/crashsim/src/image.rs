@@ -76,7 +76,7 @@ pub const KINDS: &[DiskKind] = &[
         ..kind("1k-checkpoint", 1024, &["-J", "size=1"])
     },
     DiskKind {
-        free: Some(6),
+        free: Some(12),
         ..kind("1k-full", 1024, &["-J", "size=1"])
     },
     kind(

@@ -27,6 +27,24 @@ use std::time::{Duration, Instant};
 /// Violations after which there is no point in going on.
 const ENOUGH: usize = 10;
 
+/// Workloads that use blocks again, each in another role, when the disk is full.
+const REUSE: &[&str] = &[
+    "mkdir_rmdir+sync,write_new+fsync",
+    "mkdir_rmdir+none,write_new+fsync",
+    "mkdir_rmdir+parent,append+fdatasync",
+    "symlink_unlink+sync,append+fsync",
+    "tree_gone+sync,write_new+fsync",
+    "tree_gone+none,append+none,scatter",
+    "tree_gone+fsync,direct_append+fdatasync",
+    "unlink+sync,mkdir+fsync",
+    "unlink+sync,tree+sync",
+    "truncate_zero+fsync,symlink_long+parent",
+    "rename_over+none,write_new+fsync",
+    "replace+none,mkdir+sync,scatter",
+    "mkdir_rmdir+sync,write_new+fsync,rename_over+sync",
+    "unlink+sync,mkdir_rmdir+sync,write_new+fsync",
+];
+
 /// The command line.
 struct Arguments {
     seconds: Option<u64>,
@@ -142,19 +160,47 @@ impl Run {
         (self.total(), self.violations.len(), Instant::now())
     }
 
-    /// All workloads of one action, all states.
+    /// All workloads of one action, all states. When the time is bounded, on the two plain disks.
     fn singles(&mut self) {
-        for at in 0..self.campaigns.len() {
+        let bounded = self.arguments.seconds.is_some() && self.arguments.kinds.is_empty();
+        let most = if bounded { 2 } else { self.campaigns.len() };
+        for at in 0..most {
             let before = self.mark();
-            for workload in self.campaigns[at].singles() {
+            let mut left = self.campaigns[at].singles();
+            left.reverse();
+            while let Some(workload) = left.pop() {
                 if self.is_over() {
+                    left.push(workload);
                     break;
                 }
                 self.try_one(at, &workload, Depth::Full);
             }
-            let name = format!("one action on {}", self.campaigns[at].name());
+            let rest = match left.len() {
+                0 => String::new(),
+                more => format!(", no time for {more} more"),
+            };
+            let name = format!("one action on {}{rest}", self.campaigns[at].name());
             self.result(&name, before);
         }
+    }
+
+    /// Metadata blocks that are freed and used for data again, and the other way, on a full disk.
+    fn reuse(&mut self) {
+        let Some(at) = self
+            .campaigns
+            .iter()
+            .position(|one| one.name() == "1k-full")
+        else {
+            return;
+        };
+        let before = self.mark();
+        for name in REUSE {
+            let workload = workload::Workload::parse(name, &self.campaigns[at].actions);
+            if let (Some(workload), false) = (workload, self.is_over()) {
+                self.try_one(at, &workload, Depth::Full);
+            }
+        }
+        self.result("blocks used again on a full disk", before);
     }
 
     /// All workloads of two actions.
@@ -209,6 +255,7 @@ impl Run {
         if !self.arguments.only.is_empty() {
             return self.named();
         }
+        self.reuse();
         self.singles();
         if self.arguments.full {
             self.pairs();

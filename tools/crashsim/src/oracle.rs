@@ -5,7 +5,7 @@
 //! Names: those after some number of steps, at least as many as were made durable. Data: each byte of
 //! a file is one that it had at some time since it was made durable; a size is one that it had, or
 //! on the way from one to the next. A truncation that is seen has happened: nothing is seen of what
-//! it cut off. A file that has taken another's name has all its data. So a byte of another file, of
+//! it cut off. One that is not seen may have zeroed what it takes away. A file that has taken another's name has all its data. So a byte of another file, of
 //! a block's former life, or of before a durable change is a violation, as is a name too many or
 //! too few.
 
@@ -136,6 +136,7 @@ impl<'h> Promises<'h> {
         let (steps, snapshots) = (&self.history.steps, &self.history.snapshots);
         let mut first = self.data.get(&node).copied().unwrap_or(0);
         let (mut cuts, mut end, mut strict) = (Vec::new(), *self.names.end(), true);
+        let mut zeroed = usize::MAX;
         for (at, taken) in steps.iter().enumerate().take(*self.names.end()) {
             let before = &snapshots[at];
             let is_it = |path: &str| before.find(path) == Some(node);
@@ -149,8 +150,12 @@ impl<'h> Promises<'h> {
                 Step::Truncate(path, size) if is_it(path) && at < count => {
                     cuts.push((at + 1, *size as usize));
                 }
-                // It is not seen, so neither is a size that came after it.
-                Step::Truncate(path, _) if is_it(path) => end = end.min(at),
+                // It is not seen, so neither is a size that came after it. But what it takes
+                // away in the last block may be zeroes already, as in C ext4.
+                Step::Truncate(path, size) if is_it(path) => {
+                    end = end.min(at);
+                    zeroed = zeroed.min(*size as usize);
+                }
                 Step::Direct(path, ..) if is_it(path) => strict = false,
                 Step::Scatter => strict = false,
                 _ => {}
@@ -170,6 +175,7 @@ impl<'h> Promises<'h> {
             first,
             strict: strict && cuts.is_empty(),
             cuts,
+            zeroed,
             block: block as usize,
         }
     }
@@ -184,6 +190,8 @@ struct Data {
     first: usize,
     /// Truncations that have happened: after which step, and to what size.
     cuts: Vec<(usize, usize)>,
+    /// From here on there may be zeroes.
+    zeroed: usize,
     /// All data that a size covers arrives with it: there are no holes where there were none.
     strict: bool,
     block: usize,
@@ -223,7 +231,7 @@ impl Data {
         let mut versions = self.versions.iter().filter(|(step, _)| *step >= from);
         versions.any(|(_, version)| match version.get(at) {
             Some(&was) => was == byte,
-            None => byte == 0 && !self.strict,
+            None => byte == 0 && (!self.strict || at >= self.zeroed),
         })
     }
 }

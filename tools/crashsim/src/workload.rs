@@ -191,7 +191,7 @@ fn name_actions() -> Vec<Action> {
         ),
         action(
             "symlink_long",
-            vec![Symlink(s("/A/ln"), long)],
+            vec![Symlink(s("/A/ln"), long.clone())],
             "/A/ln",
             "/A",
         ),
@@ -221,6 +221,19 @@ fn name_actions() -> Vec<Action> {
         action("unlink_many", vec![Unlink(many(4))], None, "/many"),
         action("rmdir", vec![Rmdir(s("/B"))], None, ""),
         action("rmdir_in", vec![Rmdir(s("/A/sub"))], None, "/A"),
+        // Blocks of metadata that are in the log when they are freed.
+        action(
+            "mkdir_rmdir",
+            vec![Mkdir(s("/dir")), Step::Commit, Rmdir(s("/dir"))],
+            None,
+            "",
+        ),
+        action(
+            "symlink_unlink",
+            vec![Symlink(s("/A/ln"), long), Step::Commit, Unlink(s("/A/ln"))],
+            None,
+            "/A",
+        ),
         action("chmod", vec![Chmod(s("/foo"), 0o600)], "/foo", ""),
         moves("rename", "/foo", "/moved", ["", ""]),
         moves("rename_over", "/foo", "/bar", ["", ""]),
@@ -239,6 +252,11 @@ fn data_actions(block: u64) -> Vec<Action> {
     let old = || String::from("/foo");
     let file = |name, steps| action(name, steps, "/foo", "");
     let new = || String::from("/new");
+    let s = String::from;
+    // More pieces than the inode has room for: a node of the extent tree, in the log.
+    let mut tree = vec![Ensure(s("/tree"))];
+    tree.extend((0..6).map(|at| Write(s("/tree"), 2 * at * b, n)));
+    tree.extend([Step::Writeback, Step::Commit]);
     vec![
         file("write_aligned", vec![Write(old(), 0, n)]),
         file("write_unaligned", vec![Write(old(), 100, n + 200)]),
@@ -266,6 +284,13 @@ fn data_actions(block: u64) -> Vec<Action> {
         file(
             "rewrite",
             vec![Truncate(old(), 0), Write(old(), 0, n + 100)],
+        ),
+        action("tree", tree.clone(), "/tree", ""),
+        action(
+            "tree_gone",
+            [tree, vec![Truncate(s("/tree"), 0)]].concat(),
+            "/tree",
+            "",
         ),
         file("direct", vec![Direct(old(), 0, n)]),
         file("direct_append", vec![Direct(old(), 3 * b, 2 * n)]),
