@@ -9,6 +9,7 @@ use crate::random::Random;
 use crate::record::{record, NoHistory};
 use crate::states::{self, Effort, Place};
 use crate::workload::{actions, Action, Ending, Persist, Workload};
+use host_core::host::overlay::Overlay;
 use std::time::Instant;
 
 /// What was counted.
@@ -173,12 +174,36 @@ impl Campaign {
         Err(found)
     }
 
+    fn id(&self, workload: &Workload, place: Place, depth: Depth) -> String {
+        format!(
+            "{}/{}/{}.{}/{}/{}",
+            self.name(),
+            workload.name(&self.actions),
+            place.cut,
+            place.choice,
+            depth.name(),
+            self.seed
+        )
+    }
+
+    /// Any state of a workload, and its ID; `None` if the workload does not run.
+    pub fn crash(&self, workload: &Workload, random: &mut Random) -> Option<(String, Overlay)> {
+        let history = record(&self.disk, &workload.steps(&self.actions)?).ok()?;
+        let mut places = Vec::new();
+        states::for_each(&history, &Depth::Quick.effort(self.seed), |place, _| {
+            places.push(place);
+            true
+        });
+        let place = *places.get(random.below(places.len()))?;
+        let (disk, _) = states::at(&history, &Depth::Quick.effort(self.seed), place)?;
+        Some((self.id(workload, place, Depth::Quick), disk))
+    }
+
     fn judge_all(&mut self, workload: &Workload, depth: Depth) -> Result<(), Violation> {
         let Some(steps) = workload.steps(&self.actions) else {
             self.totals.impossible += 1;
             return Ok(());
         };
-        let name = workload.name(&self.actions);
         let history = match record(&self.disk, &steps) {
             Ok(history) => history,
             Err(NoHistory::Impossible) => {
@@ -186,35 +211,32 @@ impl Campaign {
                 return Ok(());
             }
             Err(NoHistory::Wrong(why)) => {
-                let id = format!("{}/{name}/0.0/{}/{}", self.name(), depth.name(), self.seed);
+                let place = Place { cut: 0, choice: 0 };
+                let id = self.id(workload, place, depth);
                 return Err(Violation { id, why });
             }
         };
         self.totals.workloads += 1;
         let effort = depth.effort(self.seed);
         let (judge, totals, block) = (&mut self.judge, &mut self.totals, self.disk.kind.block);
-        let mut found = Ok(());
+        let mut found = None;
         states::for_each(&history, &effort, |place, crashed| {
             totals.states += 1;
             let verdict = judge.judge(&crashed).map_err(|why| why.to_string());
             let kept = verdict.and_then(|tree| oracle::check(&history, place.cut, &tree, block));
-            let kind = self.disk.kind.name;
-            found = kept.map_err(|why| Violation {
-                id: format!(
-                    "{kind}/{name}/{}.{}/{}/{}",
-                    place.cut,
-                    place.choice,
-                    depth.name(),
-                    self.seed
-                ),
-                why,
-            });
-            found.is_ok()
+            found = kept.err().map(|why| (place, why));
+            found.is_none()
         });
         self.judge.trim();
         self.totals.distinct = self.judge.counts.distinct;
         self.totals.e2fsck = self.judge.counts.e2fsck;
-        found
+        match found {
+            Some((place, why)) => Err(Violation {
+                id: self.id(workload, place, depth),
+                why,
+            }),
+            None => Ok(()),
+        }
     }
 }
 

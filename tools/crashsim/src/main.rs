@@ -54,9 +54,12 @@ struct Arguments {
     /// Workloads by name.
     only: Vec<String>,
     full: bool,
+    /// A folder for crashed disks, and how many.
+    export: Option<String>,
+    count: usize,
 }
 
-const USAGE: &str = "crashsim [--seconds N] [--seed N] [--disks NAME,...] [--full-pairs] [--only WORKLOAD]... | --replay ID";
+const USAGE: &str = "crashsim [--seconds N] [--seed N] [--disks NAME,...] [--full-pairs] [--only WORKLOAD]... | --replay ID | --export FOLDER [--count N]";
 
 fn arguments() -> Option<Arguments> {
     let mut found = Arguments {
@@ -66,6 +69,8 @@ fn arguments() -> Option<Arguments> {
         replay: None,
         only: Vec::new(),
         full: false,
+        export: None,
+        count: 50,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -75,6 +80,8 @@ fn arguments() -> Option<Arguments> {
             "--disks" => found.kinds = words.next()?.split(',').map(String::from).collect(),
             "--replay" => found.replay = Some(words.next()?),
             "--only" => found.only.push(words.next()?),
+            "--export" => found.export = Some(words.next()?),
+            "--count" => found.count = words.next()?.parse().ok()?,
             "--full-pairs" => found.full = true,
             _ => return None,
         }
@@ -251,6 +258,24 @@ impl Run {
         self.result("named workloads", before);
     }
 
+    /// Writes crashed disks by chance into a folder, and a file `ids` that says what they are.
+    fn export(&mut self, folder: &std::path::Path) -> std::io::Result<()> {
+        let mut random = Random::new(self.arguments.seed);
+        let (mut ids, mut written) = (String::new(), 0);
+        while written < self.arguments.count {
+            // Mostly small disks.
+            let at = (written * 3 + random.below(2)) % self.campaigns.len();
+            let campaign = &self.campaigns[at];
+            let workload = campaign.any(1 + random.below(3), &mut random);
+            if let Some((id, disk)) = campaign.crash(&workload, &mut random) {
+                std::fs::write(folder.join(format!("{written:03}.img")), disk.contents())?;
+                ids += &format!("{written:03}.img {id}\n");
+                written += 1;
+            }
+        }
+        std::fs::write(folder.join("ids"), ids)
+    }
+
     fn everything(&mut self) {
         if !self.arguments.only.is_empty() {
             return self.named();
@@ -288,8 +313,17 @@ fn main() -> ExitCode {
             }
         };
     }
-    println!("KTAP version 1");
     let mut run = Run::new(arguments);
+    if let Some(folder) = run.arguments.export.clone() {
+        return match run.export(std::path::Path::new(&folder)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{folder}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    println!("KTAP version 1");
     run.everything();
     let total = run.total();
     println!("1..{}", run.results);
