@@ -16,7 +16,7 @@ import threading
 
 # What a block of the journal begins with: such metadata must be escaped in the log.
 MAGIC = b"\xc0\x3b\x39\x98"
-SHARE = 250
+SHARE = 300
 
 
 def load_directory(base, number):
@@ -50,7 +50,7 @@ def load_files(base, number):
     path = os.path.join(base, b"file%d" % (number % 9))
     with open(path + b".new", "wb") as file:
         file.write(b"%d " % number * (number % 5000))
-        if number % 4 == 0:
+        if number % 2 == 0:
             file.flush()
             os.fsync(file.fileno())
     os.rename(path + b".new", path)
