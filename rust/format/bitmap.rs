@@ -153,16 +153,6 @@ pub fn free_runs(bits: &[u8], range: Range<u32>) -> impl Iterator<Item = Range<u
     })
 }
 
-/// A run of at least `want` clear bits (at least 1), the first at or after `goal`, else the first
-/// from the start of `range`. The run is given whole.
-pub fn find_free(bits: &[u8], range: Range<u32>, goal: u32, want: u32) -> Option<Range<u32>> {
-    let long = |run: &Range<u32>| run.end.saturating_sub(run.start) >= want.max(1);
-    let goal = goal.clamp(range.start, range.end);
-    free_runs(bits, goal..range.end)
-        .find(long)
-        .or_else(|| free_runs(bits, range).find(long))
-}
-
 /// Number of set bits in `range`.
 pub fn count_set(bits: &[u8], range: Range<u32>) -> u32 {
     let end = range.end.min(size(bits));
@@ -215,9 +205,6 @@ mod tests {
         assert!(clear(&mut bits, 63, 3).is_err());
         assert!(clear(&mut bits, 63, 2).is_ok());
         assert_eq!(next_clear(&bits, 8..96), Some(16));
-        assert_eq!(find_free(&bits, 0..96, 90, 9), Some(16..95));
-        assert_eq!(find_free(&bits, 0..96, 3, 4), Some(3..8));
-        assert_eq!(find_free(&bits, 0..96, 3, 80), None);
     }
 
     proptest! {

@@ -163,6 +163,7 @@ faults! {
         Number(ino, count) => "inode {ino} is not one of {count}",
         XattrBlock(block, _) => "the xattr block {block} is not in the file system",
         Unlinked(ino, mode) => "inode {ino} is free (mode {mode:#o}) but is in use",
+        Flags(flags, _) => "the flags {flags:#x} do not go together, or not with the features",
         SymlinkSize(size, limit) => "a symbolic link of {size} bytes is above {limit}",
     }
 }
@@ -256,6 +257,7 @@ faults! {
         FastCommitBlocks(blocks, len) => "{blocks} fast commit blocks do not fit a journal of {len} blocks",
         RevokeSize(size, limit) => "{size} bytes of revoke records are not a whole number of records up to {limit}",
         NoRoom(at, limit) => "no room for a record at offset {at} before {limit}",
+        Shared(block, _) => "block {block} is in the journal twice",
         Target(block, at) => "log block {at} is meant for disk block {block}, which the journal must not write",
         NoLastTag(at, _) => "the tags end at offset {at} without a last one",
         BlockTooLarge(block, _) => "the block number {block} does not fit a tag without 64-bit numbers",

@@ -35,7 +35,7 @@ use super::cache::Cache;
 use super::error::{Error, Place, Result};
 use super::events;
 use super::journal::{Handle, Journal, Run};
-use super::platform::{caller, lock_class, Arc, Device, SpinLock, GFP};
+use super::platform::{caller, lock_class, Arc, Device, SpinLock, Vec, GFP};
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
 use crate::format::superblock::Superblock;
@@ -157,15 +157,24 @@ impl Allocator {
     }
 
     /// Adds blocks that no file may map: those of the journal, once it is found.
-    pub fn add_system_zone(&mut self, run: Run) -> Result {
-        let end = run
-            .start
-            .get()
-            .checked_add(u64::from(run.len))
-            .filter(|end| *end <= self.blocks);
-        let outside = Fault::Group(GroupFault::Overlap, run.start.get(), 0);
-        let end = end.ok_or(Error::Corrupt(Place::block(run.start), outside))?;
-        self.zones.add(run.start.get()..end)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when a run lies outside the file system, or shares a block with another or
+    /// with other metadata.
+    pub fn add_system_zones(&mut self, runs: impl Iterator<Item = Run>) -> Result {
+        let mut ranges = Vec::new();
+        for run in runs {
+            let end = run
+                .start
+                .get()
+                .checked_add(u64::from(run.len))
+                .filter(|end| *end <= self.blocks);
+            let outside = Fault::Group(GroupFault::Overlap, run.start.get(), 0);
+            let end = end.ok_or(Error::Corrupt(Place::block(run.start), outside))?;
+            ranges.push(run.start.get()..end, GFP)?;
+        }
+        self.zones.add(ranges)
     }
 
     pub(super) fn geometry(&self) -> &Geometry {

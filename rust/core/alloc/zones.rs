@@ -42,16 +42,16 @@ impl Zones {
         Ok(Self(joined))
     }
 
-    /// One more range; [`Error::Corrupt`] when it shares a block with the others.
-    pub(super) fn add(&mut self, range: Range<u64>) -> Result {
-        if self.meets(&range) {
-            return Err(overlap(range.start));
-        }
-        let mut ranges = Vec::with_capacity(self.0.len().saturating_add(1), GFP)?;
+    /// More ranges, all at once: a hostile disk may have as many as it has blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when one of them shares a block with another or with those known.
+    pub(super) fn add(&mut self, mut ranges: Vec<Range<u64>>) -> Result {
+        ranges.reserve(self.0.len(), GFP)?;
         for known in &self.0 {
             ranges.push(known.clone(), GFP)?;
         }
-        ranges.push(range, GFP)?;
         *self = Self::new(ranges)?;
         Ok(())
     }
@@ -109,8 +109,16 @@ mod tests {
             assert_eq!(zones.meets(&range), meets, "{range:?}");
         }
         assert!(zones.within(15..55).eq([15..30, 50..55]));
-        assert!(zones.add(55..70).is_err());
-        zones.add(60..70).unwrap();
+        let list = |ranges: &[Range<u64>]| {
+            let mut list = Vec::new();
+            for range in ranges {
+                list.push(range.clone(), GFP).unwrap();
+            }
+            list
+        };
+        assert!(zones.add(list(&[80..90, 55..70])).is_err());
+        assert!(zones.add(list(&[80..90, 85..86])).is_err());
+        zones.add(list(&[65..70, 60..65])).unwrap();
         assert!(zones.within(0..100).eq([10..30, 50..70]));
         let mut list = Vec::new();
         list.push(1..3, GFP).unwrap();

@@ -11,6 +11,7 @@ use crate::core::map::{Contents, FileMap};
 use crate::core::platform::Mutex;
 use crate::core::volume::Volume;
 use crate::format::fault::{Fault, InodeFault};
+use crate::format::features::Incompat;
 use crate::format::geometry::special;
 use crate::format::inode::{InodeFields, InodeFlags};
 use crate::format::units::Ino;
@@ -177,8 +178,19 @@ fn check(
     let geometry = &volume.superblock.geometry;
     let bad = |what, value| Err(Fault::Inode(what, value, 0));
     let block_size = u64::from(geometry.block_size());
+    let inline = fields.flags.has(InodeFlags::INLINE_DATA);
+    if inline
+        && (fields.flags.has(InodeFlags::EXTENTS)
+            || !volume.superblock.incompat.has(Incompat::INLINE_DATA))
+    {
+        return bad(InodeFault::Flags, u64::from(fields.flags.0));
+    }
     match kind {
         InodeKind::Directory if fields.size == 0 || fields.size % block_size != 0 => {
+            bad(InodeFault::Size, fields.size)
+        }
+        // A directory has no holes: it cannot have more blocks than there are.
+        InodeKind::Directory if fields.size / block_size > geometry.block_count() => {
             bad(InodeFault::Size, fields.size)
         }
         InodeKind::Directory if fields.size > u64::from(u32::MAX) => {

@@ -8,6 +8,7 @@ use super::Run;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::platform::{Block, Device, Vec, WriteClass, GFP};
+use crate::core::sort;
 use crate::format::fault::{Fault, JournalFault};
 use crate::format::jbd2::{self, Layout};
 use crate::format::units::{DiskBlock, LogBlock, Tid};
@@ -85,13 +86,14 @@ impl Log {
         place.ok_or(Error::Corrupt(Place::default(), fault))
     }
 
-    /// Whether a block of the device belongs to the journal.
-    pub(super) fn holds(&self, block: DiskBlock) -> bool {
-        self.extents.iter().any(|extent| {
-            block
-                .distance_from(extent.run.start)
-                .is_some_and(|offset| offset < u64::from(extent.run.len))
-        })
+    /// Where the journal lies, in the order of the device.
+    pub(super) fn places(&self) -> Result<Vec<Run>> {
+        let mut runs = Vec::with_capacity(self.extents.len(), GFP)?;
+        for extent in &self.extents {
+            runs.push(extent.run, GFP)?;
+        }
+        sort::by(&mut runs, |a: &Run, b| a.start < b.start);
+        Ok(runs)
     }
 
     /// Reads a block of the journal.

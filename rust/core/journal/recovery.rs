@@ -213,8 +213,16 @@ impl<'l> Scan<'l> {
 
     /// Refuses a plan that would write outside the file system, over the journal, or wrong bytes.
     fn check(&self, blocks: u64) -> Result {
+        let journal = self.log.places()?;
+        // No two runs share a block: `journal_map` saw to that.
+        let holds = |block: &DiskBlock| {
+            let at = journal.partition_point(|run| run.start <= *block);
+            let run = at.checked_sub(1).and_then(|at| journal.get(at));
+            let into = run.and_then(|run| Some((run, block.distance_from(run.start)?)));
+            into.is_some_and(|(run, into)| into < u64::from(run.len))
+        };
         for (block, source) in self.plan.iter() {
-            if block.get() >= blocks || self.log.holds(*block) {
+            if block.get() >= blocks || holds(block) {
                 let fault = Fault::Journal(
                     JournalFault::Target,
                     block.get(),

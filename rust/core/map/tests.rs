@@ -104,9 +104,8 @@ fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
     let sealer = Sealer::new(checksums, superblock.geometry.clone());
     let cache = Arc::new(Cache::new(sealer).unwrap(), GFP).unwrap();
     let mut allocator = Allocator::open(&device, &cache, &superblock).unwrap();
-    for extent in log {
-        allocator.add_system_zone(extent.run).unwrap();
-    }
+    let runs = log.iter().map(|extent| extent.run);
+    allocator.add_system_zones(runs).unwrap();
     let settings = Settings {
         interval: 60_000,
         barrier: false,

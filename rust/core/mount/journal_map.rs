@@ -7,8 +7,9 @@ use super::open::Opened;
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::{LogExtent, Run};
 use crate::core::platform::{Block, Device, Vec, GFP};
+use crate::core::sort;
 use crate::format::extent::{self, Expect, Node};
-use crate::format::fault::{Fault, InodeFault, JournalFault};
+use crate::format::fault::{ExtentFault, Fault, InodeFault, JournalFault};
 use crate::format::group_desc::GroupDesc;
 use crate::format::inode::{InodeFields, InodeFlags, InodeKind};
 use crate::format::units::{DiskBlock, Ino, LogBlock};
@@ -54,7 +55,29 @@ pub(super) fn map(device: &Device, opened: &Opened, ino: Ino) -> Result<Vec<LogE
         extent.run.len = extent.run.len.min(room);
         room > 0
     });
+    if let Some(block) = first_shared(&extents)? {
+        return Err(corrupt(Fault::Journal(
+            JournalFault::Shared,
+            block.get(),
+            0,
+        )));
+    }
     Ok(extents)
+}
+
+/// A block that is in the journal twice: it would overwrite itself.
+fn first_shared(extents: &[LogExtent]) -> Result<Option<DiskBlock>> {
+    let mut runs = Vec::with_capacity(extents.len(), GFP)?;
+    for extent in extents {
+        runs.push(extent.run, GFP)?;
+    }
+    sort::by(&mut runs, |a: &Run, b| a.start < b.start);
+    let pairs = runs.iter().zip(runs.iter().skip(1));
+    let mut shared = pairs.filter(|(run, next)| {
+        let apart = next.start.distance_from(run.start).unwrap_or(0);
+        apart < u64::from(run.len)
+    });
+    Ok(shared.next().map(|(_, next)| next.start))
 }
 
 fn read(device: &Device, block: DiskBlock) -> Result<Block> {
@@ -143,6 +166,11 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, node: &Node<'_>) -> Result {
+        if node.header().entries == 0 && self.next > 0 {
+            // Many entries of a parent could name the same one.
+            let fault = Fault::Extent(ExtentFault::EmptyIndex, 0, 0);
+            return Err(Error::Corrupt(Place::inode(self.ino), fault));
+        }
         for extent in node.extents() {
             if extent.lblk.get() != self.next || extent.unwritten {
                 let fault = Fault::Journal(

@@ -311,9 +311,7 @@ impl Filesystem {
             GFP,
         )?;
         let mut allocator = Allocator::open(device, &cache, &superblock)?;
-        for run in &recovered.zone {
-            allocator.add_system_zone(*run)?;
-        }
+        allocator.add_system_zones(recovered.zone.iter().copied())?;
         let writable = refuses_writing(&superblock).is_none();
         let journal = match recovered.start {
             Some(start) if writable => {

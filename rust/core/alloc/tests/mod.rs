@@ -99,9 +99,7 @@ impl Volume {
         };
         let journal = Journal::open(device.clone(), cache.clone(), start, settings).unwrap();
         let mut allocator = Allocator::open(&device, &cache, &superblock).unwrap();
-        for run in runs {
-            allocator.add_system_zone(run).unwrap();
-        }
+        allocator.add_system_zones(runs.into_iter()).unwrap();
         Self {
             allocator,
             journal,

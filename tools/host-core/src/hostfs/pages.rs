@@ -166,23 +166,40 @@ impl HostFs {
     }
 
     fn submit_blocks(&mut self, ino: Ino, blocks: Range<u32>) -> Result<Vec<InFlight>> {
-        let block_size = self.block_size();
-        let Some(node) = self.nodes.get_mut(&ino.get()) else {
+        let Some(node) = self.nodes.get(&ino.get()) else {
             return Ok(Vec::new());
         };
-        let (inode, size) = (node.inode.clone(), node.size);
+        let size = node.size;
         let chosen = node.dirty.range(blocks).map(|(&block, _)| block);
         let mut submitted = Vec::new();
         for block in chosen.collect::<Vec<_>>() {
-            let mapping = self.fs.begin_writeback(&inode, FileBlock(block), size)?;
-            let (at, kind) = place(mapping.state);
-            let dirty = &mut self.nodes.get_mut(&ino.get()).unwrap().dirty;
-            let page = dirty.remove(&block).unwrap();
-            self.put_block(at, &page)?;
-            let end = ((u64::from(block) + 1) * block_size).min(size);
-            submitted.push(in_flight(block, at, kind, end));
+            match self.submit_block(ino, block, size) {
+                Ok(block) => submitted.push(block),
+                Err(error) => {
+                    // Those before it are on their way all the same.
+                    let _ = self.complete(ino, &submitted);
+                    return Err(error);
+                }
+            }
         }
         Ok(submitted)
+    }
+
+    fn submit_block(&mut self, ino: Ino, block: u32, size: u64) -> Result<InFlight> {
+        let node = &self.nodes[&ino.get()];
+        let inode = node.inode.clone();
+        let mapping = self.fs.begin_writeback(&inode, FileBlock(block), size)?;
+        let (at, kind) = place(mapping.state);
+        let dirty = &mut self.nodes.get_mut(&ino.get()).unwrap().dirty;
+        let page = dirty.remove(&block).unwrap();
+        let end = ((u64::from(block) + 1) * self.block_size()).min(size);
+        let submitted = in_flight(block, at, kind, end);
+        let put = self.put_block(at, &page);
+        if put.is_err() {
+            let ordered: Vec<Ordered> = submitted.ordered.into_iter().collect();
+            self.fs.fail_writes(&inode, &ordered);
+        }
+        put.map(|()| submitted)
     }
 
     /// The device has these blocks: they become part of the file.

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Any bytes to [`hostile::parsers::bits`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hostile::parsers::bits(data));

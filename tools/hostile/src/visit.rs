@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting a damaged image, walking over it, reading everything, changing a little, unmounting.
+//!
+//! Errors are expected; what must not be is a panic, work without bounds, or data where metadata is.
+
+use crate::edits::{Damaged, Mode};
+use crate::overlay::Overlay;
+use host_core::core::error::Result;
+use host_core::core::mount::{
+    ErrorPolicy, Filesystem, Inode, InodeKind, MountOptions, State, Width,
+};
+use host_core::format::units::{FileBlock, Ino};
+use host_core::hostfs::HostFs;
+use std::collections::BTreeSet;
+
+/// Most inodes that are looked at.
+const INODES: usize = 300;
+/// Most names that are looked up in a directory.
+const NAMES: usize = 60;
+/// Most names that are listed in a directory.
+const LISTED: usize = 20_000;
+/// Most runs of a file that are asked for, and blocks that are read of each.
+const RUNS: usize = 1000;
+const BLOCKS: u32 = 4;
+/// What is written: no metadata looks like it.
+const DATA: u8 = 0xd7;
+
+/// What a visit cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Requests to read.
+    pub reads: u64,
+    /// Requests to write.
+    pub writes: u64,
+    /// Whether it could be mounted.
+    pub mounted: bool,
+    /// Names found on the walk.
+    pub names: usize,
+}
+
+/// The most requests a visit of an image with this many blocks may make. A mount reads each block
+/// at most a few times (the log in two passes, the bitmaps, the orphans); a directory or a tree that
+/// leads in circles must not multiply that by more than the inodes looked at.
+pub fn most_requests(blocks: u64) -> u64 {
+    60 * blocks + 20_000
+}
+
+/// Visits a damaged image and checks what must hold.
+///
+/// # Panics
+///
+/// When the visit costs too much, or data was written over fixed metadata.
+pub fn visit(damaged: &Damaged) -> Cost {
+    let cost = tour(&damaged.device, damaged.mode);
+    let places = &damaged.seed.places;
+    let most = most_requests(places.size / u64::from(places.block_size));
+    assert!(cost.reads <= most, "{cost:?}: more than {most} reads");
+    assert!(cost.writes <= most, "{cost:?}: more than {most} writes");
+    check_fixed(damaged);
+    cost
+}
+
+/// Fixed metadata must not hold what was written as data.
+fn check_fixed(damaged: &Damaged) {
+    let places = &damaged.seed.places;
+    // Where the superblock or a descriptor lies, other blocks are metadata to the driver.
+    let moved = |place: &crate::places::Place| {
+        let now = damaged.device.bytes(place.at, place.len);
+        let before = &damaged.seed.image[place.at as usize..place.at as usize + place.len];
+        let sizes = |bytes: &[u8]| match place.kind {
+            crate::places::Kind::Superblock => bytes.get(..0x68).map(<[u8]>::to_vec),
+            _ => bytes.get(..12).map(<[u8]>::to_vec),
+        };
+        sizes(&now) != sizes(before)
+    };
+    let kinds = [
+        crate::places::Kind::GroupDesc,
+        crate::places::Kind::Superblock,
+    ];
+    if kinds.iter().any(|kind| places.of(*kind).iter().any(moved)) {
+        return;
+    }
+    for block in &places.fixed {
+        let size = places.block_size as usize;
+        let bytes = damaged.device.bytes(block.get() * size as u64, size);
+        assert!(
+            bytes.iter().any(|byte| *byte != DATA),
+            "data was written over metadata block {block}"
+        );
+    }
+}
+
+/// Mounts, walks, reads, changes, unmounts.
+pub fn tour(device: &Overlay, mode: Mode) -> Cost {
+    let options = MountOptions {
+        read_only: mode.read_only(),
+        errors: Some(if mode.stops() {
+            ErrorPolicy::RemountReadOnly
+        } else {
+            ErrorPolicy::Continue
+        }),
+        verify: mode.0 & 0x80 != 0,
+        ..MountOptions::default()
+    };
+    let mut cost = Cost::default();
+    if let Ok(mut fs) = HostFs::mount(device.clone(), &options) {
+        cost.mounted = true;
+        cost.names = walk(&fs.fs.clone());
+        for step in CHANGES {
+            // Whatever fails, the next one is tried.
+            let _ = step(&mut fs);
+        }
+        let _ = fs.drop_caches();
+        let _ = fs.read("/new-file");
+        let _ = fs.unmount();
+    }
+    cost.reads = device.reads();
+    cost.writes = device.writes();
+    cost
+}
+
+/// Everything that can be reached; returns how many names there were.
+fn walk(fs: &Filesystem) -> usize {
+    let mut seen = BTreeSet::from([2u32]);
+    let mut queue = vec![Ino(2)];
+    let mut names = 0;
+    while let Some(ino) = queue.pop() {
+        let Ok(inode) = fs.inode(ino) else {
+            continue;
+        };
+        look(fs, &inode);
+        if inode.kind() != InodeKind::Directory {
+            continue;
+        }
+        let found = list(fs, &inode);
+        names += found.len();
+        for (n, (name, child)) in found.iter().enumerate() {
+            if n < NAMES {
+                let _ = fs.lookup(&inode, name);
+            }
+            if seen.len() < INODES && seen.insert(child.get()) {
+                queue.push(*child);
+            }
+        }
+        let _ = fs.lookup(&inode, b"not there");
+        let _ = fs.parent(&inode);
+    }
+    let _ = fs.statistics();
+    names
+}
+
+fn list(fs: &Filesystem, dir: &Inode) -> Vec<(Vec<u8>, Ino)> {
+    let mut found = Vec::new();
+    let mut position = 0;
+    // In steps, as getdents does; a directory that never ends is left.
+    for _ in 0..LISTED {
+        let before = found.len();
+        let next = fs.read_directory(dir, position, Width::Wide, |entry, _| {
+            found.push((entry.name.to_vec(), entry.ino));
+            found.len() - before < 100
+        });
+        match next {
+            Ok(next) if found.len() > before && found.len() < LISTED => position = next,
+            _ => break,
+        }
+    }
+    assert!(found.len() < LISTED, "a directory has no end");
+    found
+}
+
+/// An inode's attributes, map and contents.
+fn look(fs: &Filesystem, inode: &Inode) {
+    let mut attributes = Vec::new();
+    let _ = fs.xattr_list(inode, |index, name| {
+        attributes.push((index, name.to_vec()));
+        Ok(())
+    });
+    for (index, name) in attributes {
+        let _ = fs.xattr_get(inode, index, &name);
+    }
+    match inode.kind() {
+        InodeKind::Symlink => drop(fs.read_link(inode)),
+        InodeKind::Regular => {
+            let _ = contents(fs, inode);
+        }
+        _ => {}
+    }
+}
+
+fn contents(fs: &Filesystem, inode: &Inode) -> Result {
+    let size = u64::from(fs.block_size());
+    let end = u32::try_from(inode.disk_size().div_ceil(size)).unwrap_or(u32::MAX);
+    let mut at = FileBlock(0);
+    for _ in 0..RUNS {
+        if at.get() >= end {
+            break;
+        }
+        let run = fs.map(inode, at, end - at.get())?;
+        assert!(run.start == at && run.len > 0, "{run:?} at {at}");
+        if let State::Written(block) = run.state {
+            for n in 0..run.len.min(BLOCKS) {
+                // What a map says must be on the device.
+                fs.device().read_block(block.get() + u64::from(n))?;
+            }
+        }
+        at = FileBlock(at.get().saturating_add(run.len));
+    }
+    Ok(())
+}
+
+type Step = fn(&mut HostFs) -> Result;
+
+/// A little of everything.
+const CHANGES: &[Step] = &[
+    |fs| fs.create("/new-file", 0o644).map(drop),
+    |fs| fs.write("/new-file", 0, &[DATA; 9000]),
+    |fs| fs.fsync("/new-file"),
+    |fs| fs.mkdir("/new-dir", 0o755),
+    |fs| fs.create("/new-dir/inside", 0o644).map(drop),
+    |fs| fs.symlink("/new-dir/link", &[b's'; 200]),
+    |fs| data(fs, "/plain", 100, 3000),
+    |fs| data(fs, "/pieces", 2048, 12_000),
+    |fs| data(fs, "/a/b/few", 0, 5000),
+    |fs| data(fs, "/a/again", 60_000, 100),
+    |fs| fs.sync(),
+    |fs| fs.link("/plain", "/large/one-more"),
+    |fs| fs.link("/new-file", &format!("/large/{}", "long".repeat(60))),
+    |fs| fs.rename("/a/b/few", "/new-dir/few"),
+    |fs| fs.rename("/new-dir", "/a/b/moved"),
+    |fs| fs.unlink("/long"),
+    |fs| fs.unlink("/short"),
+    |fs| fs.rmdir("/a/empty"),
+    |fs| fs.truncate("/pieces", 30_000),
+    |fs| fs.sync(),
+    |fs| fs.truncate("/pieces", 0),
+    |fs| fs.truncate("/a/b/moved/few", 100_000),
+    |fs| data(fs, "/a/b/moved/few", 40_000, 2000),
+    |fs| some_names(fs),
+    |fs| fs.unlink("/pieces"),
+    |fs| fs.sync(),
+];
+
+fn data(fs: &mut HostFs, path: &str, at: u64, len: usize) -> Result {
+    if fs.resolve(path)?.kind() != InodeKind::Regular {
+        return Ok(());
+    }
+    fs.write(path, at, &vec![DATA; len])
+}
+
+/// Names come and go in the large directory.
+fn some_names(fs: &mut HostFs) -> Result {
+    for n in 0..12 {
+        let _ = fs.link("/plain", &format!("/large/{}{n}", "another".repeat(30)));
+    }
+    let names = fs.names("/large", 50)?;
+    for (name, _) in names.iter().step_by(9).take(30) {
+        let _ = fs.unlink(&format!("/large/{name}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Each kind of lie that a disk can tell, by name, with the error it gives.
+
+mod disk;
+mod maps;
+mod names;
+mod volumes;

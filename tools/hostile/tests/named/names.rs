@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories, hash indices and attributes that lie.
+
+use crate::disk::{fault_of, Disk, OLD, SMALL};
+use host_core::core::error::Error;
+use host_core::format::fault::{DirFault, Fault, XattrFault};
+use hostile::places::{Kind, Place};
+
+/// Offset of the entry with this name in a directory block.
+fn entry(disk: &Disk, block: &Place, name: &str) -> usize {
+    let bytes = disk.bytes(block);
+    let mut at = 0;
+    while at < bytes.len() {
+        let len = usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+        if &bytes[at + 8..at + 8 + usize::from(bytes[at + 6])] == name.as_bytes() {
+            return at;
+        }
+        at += len;
+    }
+    panic!("no entry {name}");
+}
+
+#[test]
+fn entries_with_lying_lengths() {
+    // What is put at which offset of the entry, and what it is called.
+    let lies: [(usize, &[u8], DirFault); 9] = [
+        (4, &[0, 0], DirFault::RecordTooShort),
+        (4, &[8, 0], DirFault::RecordTooShort),
+        (4, &[14, 0], DirFault::RecordUnaligned),
+        (4, &[0xff, 0xff], DirFault::RecordUnaligned),
+        (4, &[0xfc, 0xff], DirFault::RecordPastEnd),
+        (4, &[0xfc, 3], DirFault::RecordPastEnd),
+        (6, &[255], DirFault::NameTooLong),
+        (0, &[0xff, 0xff, 0xff, 0xff], DirFault::Inode),
+        (8, b"/", DirFault::BadName),
+    ];
+    for number in [SMALL, OLD] {
+        for (offset, bytes, want) in lies {
+            let mut disk = Disk::new(number);
+            let block = disk.of(Kind::Dir, "/a")[0];
+            let at = entry(&disk, &block, "b");
+            disk.put(&block, at + offset, bytes);
+            let mut fs = disk.mount().unwrap();
+            let fault = fault_of(fs.names("/a", 10).unwrap_err());
+            assert!(
+                matches!(fault, Fault::Dir(what, ..) if what == want),
+                "{bytes:?} at {offset}: {fault}"
+            );
+            // Nothing is put into such a block.
+            assert!(matches!(
+                fs.create("/a/new", 0o644),
+                Err(Error::Corrupt(..))
+            ));
+            fs.abandon();
+            disk.survives();
+        }
+    }
+}
+
+#[test]
+fn a_directory_without_its_dots() {
+    let mut disk = Disk::new(SMALL);
+    let block = disk.of(Kind::Dir, "/a/empty")[0];
+    disk.put(&block, 0, &[0; 4]);
+    let mut fs = disk.mount().unwrap();
+    let dir = fs.resolve("/a/empty").unwrap();
+    let fault = fault_of(fs.fs.parent(&dir).unwrap_err());
+    assert!(matches!(fault, Fault::Dir(DirFault::NoDot, 0, 0)));
+    let fault = fault_of(fs.rmdir("/a/empty").unwrap_err());
+    assert!(matches!(fault, Fault::Dir(DirFault::NoDot, ..)));
+    fs.abandon();
+    disk.survives();
+}
+
+/// A directory that contains one of those above it. Only the VFS knows the way that was taken and
+/// refuses it; here each step must be as good as any.
+#[test]
+fn a_directory_below_itself() {
+    for target in ["/", "/a", "/a/b"] {
+        let mut disk = Disk::new(SMALL);
+        let block = disk.of(Kind::Dir, "/a/b")[0];
+        let at = entry(&disk, &block, "few");
+        let ino = disk.ino(target).to_le_bytes();
+        disk.put(&block, at, &ino).put(&block, at + 7, &[2]);
+        let mut fs = disk.mount().unwrap();
+        assert_eq!(
+            fs.fs
+                .lookup(
+                    &fs.fs
+                        .inode(host_core::format::units::Ino(disk.ino("/a/b")))
+                        .unwrap(),
+                    b"few"
+                )
+                .unwrap()
+                .map(|ino| ino.get()),
+            Some(disk.ino(target))
+        );
+        assert_eq!(fs.resolve("/a/b/few/x/y").map(drop), Err(Error::NotFound));
+        assert_eq!(fs.rmdir("/a/b"), Err(Error::NotEmpty));
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+#[test]
+fn entries_of_inodes_that_are_no_files() {
+    // A free inode, the journal, the list of bad blocks, the reserved descriptors.
+    for (ino, stale) in [(120u32, true), (8, false), (1, false), (7, false)] {
+        let mut disk = Disk::new(SMALL);
+        let block = disk.of(Kind::Dir, "/a")[0];
+        let at = entry(&disk, &block, "again");
+        disk.put(&block, at, &ino.to_le_bytes());
+        let mut fs = disk.mount().unwrap();
+        let error = fs.resolve("/a/again").map(drop).unwrap_err();
+        match error {
+            Error::Stale => assert!(stale),
+            other => assert!(matches!(fault_of(other), Fault::Inode(..)) && !stale),
+        }
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+/// The places in an index root and what goes wrong there. Names are still found: an index that cannot
+/// be used is not, as in C ext4; but nothing is put into such a directory.
+#[test]
+fn an_index_that_cannot_be() {
+    let lies: [(usize, &[u8]); 8] = [
+        (24, &[1]),
+        (28, &[77]),
+        (29, &[9]),
+        (30, &[5]),
+        (32, &[9, 9]),
+        (34, &[0, 0]),
+        (34, &[0xff, 0xff]),
+        (36, &[0xff, 0xff, 0xff, 0x0f]),
+    ];
+    for (at, bytes) in lies {
+        let mut disk = Disk::new(OLD);
+        let root = disk.of(Kind::IndexRoot, "/large")[0];
+        disk.put(&root, at, bytes);
+        let mut fs = disk.mount().unwrap();
+        let names = fs.names("/large", 100).unwrap();
+        assert_eq!(names.len(), 480, "{bytes:?} at {at}");
+        for (name, _) in names.iter().step_by(20) {
+            fs.resolve(&format!("/large/{name}")).unwrap();
+        }
+        // Nothing but hash 0 leads to a first entry's wrong block, so a name may still find room.
+        match fs.link("/plain", "/large/new") {
+            Err(error) => assert!(matches!(fault_of(error), Fault::Htree(..))),
+            Ok(()) => assert_eq!(at, 36),
+        }
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+/// Two leaves of an index change places: their names are not where their hashes lead. Who lists the
+/// directory sees each once, who looks one up by its hash gets none, and nobody walks in circles.
+#[test]
+fn an_index_that_disagrees_with_the_names() {
+    let mut disk = Disk::new(SMALL);
+    let node = disk.of(Kind::IndexNode, "/large")[0];
+    let (first, second) = (disk.word(&node, 8 + 8 + 4), disk.word(&node, 8 + 16 + 4));
+    disk.put(&node, 8 + 8 + 4, &second.to_le_bytes());
+    disk.put(&node, 8 + 16 + 4, &first.to_le_bytes());
+    let mut fs = disk.mount().unwrap();
+    let names = fs.names("/large", 100).unwrap();
+    assert_eq!(names.len(), 480);
+    let before = disk.device.reads();
+    let mut missing = 0;
+    for (name, _) in &names {
+        match fs.resolve(&format!("/large/{name}")) {
+            Ok(_) => {}
+            Err(Error::NotFound) => missing += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!((1..20).contains(&missing), "{missing} names are not found");
+    assert!(disk.device.reads() - before < 200);
+    fs.abandon();
+    disk.survives();
+}
+
+#[test]
+fn an_index_in_circles() {
+    let mut disk = Disk::new(SMALL);
+    let root = disk.of(Kind::IndexRoot, "/large")[0];
+    let nodes = disk.of(Kind::IndexNode, "/large");
+    // Each node's leaves are nodes, and all go on with the hash of the one before.
+    let child = disk.word(&root, 36).to_le_bytes();
+    for node in &nodes {
+        let count = usize::from(u16::from_le_bytes(
+            disk.bytes(node)[10..12].try_into().unwrap(),
+        ));
+        for n in 0..count {
+            disk.put(node, 8 + n * 8 + 4, &child);
+            if n > 0 {
+                let hash = disk.word(node, 8 + n * 8) | 1;
+                disk.put(node, 8 + n * 8, &hash.to_le_bytes());
+            }
+        }
+    }
+    let mut fs = disk.mount().unwrap();
+    let before = disk.device.reads();
+    let _ = fs.names("/large", 100);
+    let _ = fs.resolve("/large/not-there");
+    let made = fs.link("/plain", "/large/new").unwrap_err();
+    assert!(matches!(fault_of(made), Fault::Htree(..) | Fault::Dir(..)));
+    assert!(disk.device.reads() - before < 400);
+    fs.abandon();
+    disk.survives();
+}
+
+/// Hashes out of order lead somewhere all the same, and to the same place the next time.
+#[test]
+fn an_index_with_wrong_order() {
+    let mut disk = Disk::new(SMALL);
+    let node = disk.of(Kind::IndexNode, "/large")[0];
+    disk.put(&node, 8 + 8, &[0xff; 4]);
+    let mut fs = disk.mount().unwrap();
+    let new = |n: u32| format!("new-{n}");
+    for n in 0..60 {
+        fs.link("/plain", &format!("/large/{}", new(n))).unwrap();
+    }
+    for n in 0..60 {
+        fs.resolve(&format!("/large/{}", new(n))).unwrap();
+    }
+    let names = fs.names("/large", 100).unwrap();
+    for n in 0..60 {
+        assert_eq!(names.iter().filter(|(name, _)| *name == new(n)).count(), 1);
+    }
+    fs.abandon();
+    disk.survives();
+}
+
+/// The fault that reading the attributes of /plain meets.
+fn attributes_of(disk: &mut Disk, path: &str) -> Fault {
+    let mut fs = disk.mount().unwrap();
+    let inode = fs.resolve(path).unwrap();
+    let listed = fs.fs.xattr_list(&inode, |_, _| Ok(()));
+    let got = fs.fs.xattr_get(&inode, 1, b"large").map(drop);
+    let fault = fault_of(listed.and(got).unwrap_err());
+    // The inode can go all the same, or says why not.
+    let _ = fs.unlink(path);
+    let _ = fs.unlink("/a/again");
+    fs.abandon();
+    disk.survives();
+    fault
+}
+
+#[test]
+fn attribute_values_outside_their_block() {
+    let lies: [(usize, &[u8], XattrFault); 9] = [
+        (0, &[0; 4], XattrFault::Magic),
+        (4, &[0; 4], XattrFault::RefCount),
+        (4, &[0xff; 4], XattrFault::RefCount),
+        (8, &[2], XattrFault::Blocks),
+        (32, &[255], XattrFault::EntryPastEnd),
+        (32 + 2, &[0xfc, 3], XattrFault::ValuePastEnd),
+        (32 + 8, &[0xff, 0xff, 0xff, 0xff], XattrFault::ValuePastEnd),
+        (32 + 2, &[32, 0], XattrFault::ValueInEntries),
+        (32 + 4, &[12], XattrFault::EaInode),
+    ];
+    for (at, bytes, want) in lies {
+        let mut disk = Disk::new(SMALL);
+        let block = disk.of(Kind::Xattr, "/plain")[0];
+        disk.put(&block, at, bytes);
+        let fault = attributes_of(&mut disk, "/plain");
+        assert!(
+            matches!(fault, Fault::Xattr(what, ..) if what == want),
+            "{bytes:?} at {at}: {fault}"
+        );
+    }
+}
+
+#[test]
+fn attribute_lists_without_an_end() {
+    let mut disk = Disk::new(SMALL);
+    let block = disk.of(Kind::Xattr, "/plain")[0];
+    // Entries of 16 bytes to the end of the block.
+    let entries = [0u8, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(62);
+    disk.put(&block, 32, &entries);
+    let fault = attributes_of(&mut disk, "/plain");
+    assert!(
+        matches!(fault, Fault::Xattr(XattrFault::EntryPastEnd, ..)),
+        "{fault}"
+    );
+}
+
+#[test]
+fn attribute_values_outside_their_inode() {
+    for (at, bytes, want) in [
+        (2, [0xf0, 0], XattrFault::ValuePastEnd),
+        (8, [0xff, 0x7f], XattrFault::ValuePastEnd),
+    ] {
+        let mut disk = Disk::new(SMALL);
+        let inode = disk.inode("/plain");
+        let first = 128 + usize::from(disk.bytes(&inode)[0x80]) + 4;
+        disk.put(&inode, first + at, &bytes);
+        let fault = attributes_of(&mut disk, "/plain");
+        assert!(
+            matches!(fault, Fault::Xattr(what, ..) if what == want),
+            "{bytes:?} at {at}: {fault}"
+        );
+    }
+}
+
+#[test]
+fn an_attribute_block_in_the_metadata() {
+    let mut disk = Disk::new(SMALL);
+    let bitmap = disk.place(Kind::BlockBitmap, 0);
+    let inode = disk.inode("/plain");
+    let block = disk.block(&bitmap).to_le_bytes();
+    disk.put(&inode, 0x68, &block);
+    let mut fs = disk.mount().unwrap();
+    let inode = fs.resolve("/plain").unwrap();
+    let got = fs.fs.xattr_get(&inode, 1, b"large").map(drop);
+    assert!(matches!(got, Err(Error::Corrupt(..))), "{got:?}");
+    fs.abandon();
+    disk.survives();
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Superblocks, groups, journals and orphans that lie: mostly there is no mount at all.
+
+use crate::disk::{fault_of, Disk, CHAIN, DIRTY, SMALL};
+use host_core::core::error::Error;
+use host_core::format::fault::{
+    Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
+};
+use hostile::places::Kind;
+
+#[test]
+fn absurd_geometry() {
+    let lies: [(usize, &[u8], S); 18] = [
+        (0x00, &[0xff; 4], S::InodeCount),
+        (0x00, &[0; 4], S::InodeCount),
+        (0x04, &[0; 4], S::FirstDataBlock),
+        (0x04, &[0xff; 4], S::InodeCount),
+        (0x14, &[0xff; 4], S::FirstDataBlock),
+        (0x14, &[0; 4], S::FirstDataBlock),
+        (0x18, &[7, 0, 0, 0], S::BlockSize),
+        (0x18, &[0xff; 4], S::BlockSize),
+        (0x1c, &[5, 0, 0, 0], S::ClusterSize),
+        (0x20, &[0; 4], S::ClustersPerGroup),
+        (0x20, &[0xff; 4], S::ClustersPerGroup),
+        (0x28, &[0; 4], S::InodesPerGroup),
+        (0x28, &[0xff; 4], S::InodesPerGroup),
+        (0x28, &[5, 0, 0, 0], S::InodesPerGroup),
+        (0x54, &[0, 0, 0, 0], S::FirstInode),
+        (0x58, &[129, 0], S::InodeSize),
+        (0xce, &[0xff, 0xff], S::ReservedGdt),
+        (0xfe, &[63, 0], S::DescSize),
+    ];
+    for (at, bytes, want) in lies {
+        let mut disk = Disk::new(SMALL);
+        let superblock = disk.place(Kind::Superblock, 0);
+        disk.put(&superblock, at, bytes);
+        let fault = disk.mount_fault();
+        assert!(
+            matches!(fault, Fault::Superblock(what, ..) if what == want),
+            "{bytes:?} at {at:#x}: {fault}"
+        );
+    }
+}
+
+#[test]
+fn more_blocks_than_the_device() {
+    let mut disk = Disk::new(SMALL);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let count = disk.word(&superblock, 4) + 1000;
+    let inodes = disk.word(&superblock, 0x28) * 5;
+    disk.put(&superblock, 4, &count.to_le_bytes());
+    disk.put(&superblock, 0, &inodes.to_le_bytes());
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Superblock(S::BlockCount, 5096, 4096)),
+        "{fault}"
+    );
+}
+
+#[test]
+fn groups_whose_metadata_is_elsewhere() {
+    let lies: [(usize, u32, GroupFault); 9] = [
+        (0, 0, GroupFault::BlockBitmap),
+        (0, u32::MAX, GroupFault::BlockBitmap),
+        (4, 5000, GroupFault::InodeBitmap),
+        (8, 4095, GroupFault::InodeTable),
+        (8, 2, GroupFault::InodeTable),
+        (0x0c, 0x0000_ffff, GroupFault::FreeBlocks),
+        (0x0c, 0xffff_0000, GroupFault::FreeInodes),
+        (0x10, 0x0000_ffff, GroupFault::UsedDirs),
+        (0x1c, 0x0000_ffff, GroupFault::UnusedInodes),
+    ];
+    for (at, value, want) in lies {
+        let mut disk = Disk::new(SMALL);
+        let group = disk.place(Kind::GroupDesc, 1);
+        disk.put(&group, at, &value.to_le_bytes());
+        let fault = disk.mount_fault();
+        assert!(
+            matches!(fault, Fault::Group(what, ..) if what == want),
+            "{value} at {at:#x}: {fault}"
+        );
+    }
+}
+
+#[test]
+fn groups_that_share_their_metadata() {
+    let mut disk = Disk::new(SMALL);
+    let (one, two) = (
+        disk.place(Kind::GroupDesc, 1),
+        disk.place(Kind::GroupDesc, 2),
+    );
+    for at in [0, 4, 8] {
+        let theirs = disk.word(&one, at).to_le_bytes();
+        disk.put(&two, at, &theirs);
+    }
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Group(GroupFault::Overlap, ..)),
+        "{fault}"
+    );
+}
+
+/// The journal's inode gets this map of blocks; its log is empty.
+fn journal_over(disk: &mut Disk, extents: &[(u32, u16, u32)]) {
+    let inode = *disk.seed.places.inode(8).unwrap();
+    let mut root = vec![0x0a, 0xf3, extents.len() as u8, 0, 4, 0, 0, 0, 0, 0, 0, 0];
+    for (lblk, len, block) in extents {
+        root.extend(lblk.to_le_bytes());
+        root.extend(len.to_le_bytes());
+        root.extend([0, 0]);
+        root.extend(block.to_le_bytes());
+    }
+    root.resize(60, 0);
+    disk.put(&inode, 0x28, &root);
+}
+
+#[test]
+fn a_journal_that_is_in_itself_twice() {
+    let mut disk = Disk::new(SMALL);
+    let first = disk.seed.places.log[0].get() as u32;
+    journal_over(&mut disk, &[(0, 512, first), (512, 512, first + 100)]);
+    let fault = disk.mount_fault();
+    assert_eq!(
+        fault,
+        Fault::Journal(JournalFault::Shared, u64::from(first) + 100, 0)
+    );
+}
+
+#[test]
+fn a_journal_over_other_metadata() {
+    let mut disk = Disk::new(SMALL);
+    let first = disk.seed.places.log[0].get() as u32;
+    let bitmap = disk.place(Kind::BlockBitmap, 0);
+    let block = disk.block(&bitmap);
+    let before = disk.bytes(&bitmap);
+    journal_over(
+        &mut disk,
+        &[(0, 512, first), (512, 1, block), (513, 511, first + 513)],
+    );
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Group(GroupFault::Overlap, ..)),
+        "{fault}"
+    );
+    assert!(
+        disk.bytes(&bitmap) == before,
+        "the bitmap was written as the log"
+    );
+}
+
+#[test]
+fn a_journal_with_a_hole() {
+    let mut disk = Disk::new(SMALL);
+    let first = disk.seed.places.log[0].get() as u32;
+    journal_over(&mut disk, &[(0, 500, first), (501, 523, first + 501)]);
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Journal(JournalFault::Length, 500, 501)),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_journal_whose_tree_leads_in_circles() {
+    let mut disk = Disk::new(SMALL);
+    let inode = *disk.seed.places.inode(8).unwrap();
+    // An index whose children are one empty leaf.
+    let leaf = disk.of(Kind::Other, "/plain")[0];
+    let mut root = vec![0x0a, 0xf3, 4, 0, 4, 0, 1, 0, 0, 0, 0, 0];
+    for n in 0..4u32 {
+        root.extend((n * 256).to_le_bytes());
+        root.extend(disk.block(&leaf).to_le_bytes());
+        root.extend([0; 4]);
+    }
+    let mut node = vec![0x0a, 0xf3, 0, 0, 84, 0, 0, 0, 0, 0, 0, 0];
+    node.resize(1024, 0);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x64);
+    // Without checksums it needs no right one.
+    disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
+    disk.put(&leaf, 0, &node).put(&inode, 0x28, &root);
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Extent(..) | Fault::Journal(..)),
+        "{fault}"
+    );
+    assert!(disk.device.reads() < 30);
+}
+
+#[test]
+fn a_journal_superblock_that_lies() {
+    let lies: [(usize, u32, JournalFault); 7] = [
+        (0, 1, JournalFault::Magic),
+        (12, 4096, JournalFault::BlockSize),
+        (16, 5000, JournalFault::Length),
+        (16, 3, JournalFault::Length),
+        (20, 0, JournalFault::FirstBlock),
+        (28, 1024, JournalFault::Start),
+        (40, 0xffff_0000, JournalFault::UnknownIncompat),
+    ];
+    for (at, value, want) in lies {
+        let mut disk = Disk::new(DIRTY);
+        let journal = disk.place(Kind::JournalSuper, 0);
+        disk.put(&journal, at, &value.to_be_bytes());
+        let fault = disk.mount_fault();
+        assert!(
+            matches!(fault, Fault::Journal(what, ..) if what == want),
+            "{value} at {at}: {fault}"
+        );
+    }
+}
+
+/// A log without an end: every block is a descriptor, or a revoke block, of the same transaction.
+/// The search ends where it began, and nothing is replayed.
+#[test]
+fn a_log_that_goes_round() {
+    for kind in [1u8, 5] {
+        let mut disk = Disk::new(DIRTY);
+        let first = disk.place(Kind::JournalBlock, 0);
+        let mut block = disk.bytes(&first);
+        block[7] = kind;
+        if kind == 5 {
+            block[12..16].copy_from_slice(&16u32.to_be_bytes());
+        } else {
+            // One tag, the last, with the same UUID.
+            block[12..28].copy_from_slice(&[0, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        let size = u64::from(disk.seed.places.block_size);
+        for at in &disk.seed.places.log[1..] {
+            disk.device.put(at.get() * size, &block);
+        }
+        let before = disk.device.reads();
+        let fs = disk.mount().unwrap();
+        let reads = disk.device.reads() - before;
+        assert!(reads < 3 * 1024, "{reads} reads");
+        fs.abandon();
+    }
+}
+
+#[test]
+fn a_log_that_replays_over_itself() {
+    let mut disk = Disk::new(DIRTY);
+    let descriptor = disk.place(Kind::JournalBlock, 0);
+    let target = disk.seed.places.log[0].get() as u32;
+    disk.put(&descriptor, 12, &target.to_be_bytes());
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Journal(JournalFault::Target, ..)),
+        "{fault}"
+    );
+    assert_eq!(disk.device.writes(), 0, "something was replayed");
+}
+
+#[test]
+fn a_log_that_replays_outside() {
+    let mut disk = Disk::new(DIRTY);
+    let descriptor = disk.place(Kind::JournalBlock, 0);
+    disk.put(&descriptor, 12, &4096u32.to_be_bytes());
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Journal(JournalFault::Target, 4096, _)),
+        "{fault}"
+    );
+    assert_eq!(disk.device.writes(), 0, "something was replayed");
+}
+
+#[test]
+fn a_chain_of_orphans_that_loops() {
+    for next in [None, Some(2u32), Some(8), Some(0x00ff_ffff), Some(127)] {
+        let mut disk = Disk::new(CHAIN);
+        let superblock = disk.place(Kind::Superblock, 0);
+        let plain = disk.inode("/plain");
+        disk.put(&superblock, 0xe8, &plain.owner.to_le_bytes());
+        // Its own next, or one that cannot be.
+        disk.put(&plain, 0x14, &next.unwrap_or(plain.owner).to_le_bytes());
+        // As if no log were to be replayed, which would bring the true chain back.
+        let features = disk.word(&superblock, 0x60);
+        disk.put(&superblock, 0x60, &(features & !4).to_le_bytes());
+        let mut fs = disk.mount().unwrap();
+        // With links it is no orphan, and stays.
+        assert_eq!(fs.read("/plain").unwrap().len(), 5000);
+        fs.unmount().unwrap();
+        assert!(disk.device.reads() < 3000);
+    }
+}
+
+#[test]
+fn an_orphan_file_that_lies() {
+    let lies: [(usize, u32, OrphanFault); 3] = [
+        (1024 - 8, 0, OrphanFault::Magic),
+        (0, 0x00ff_ffff, OrphanFault::Inode),
+        (8, 8, OrphanFault::Inode),
+    ];
+    for (at, value, want) in lies {
+        let mut disk = Disk::new(SMALL);
+        let block = disk.place(Kind::Orphan, 0);
+        disk.put(&block, at, &value.to_le_bytes());
+        let fault = disk.mount_fault();
+        assert!(
+            matches!(fault, Fault::Orphan(what, ..) if what == want),
+            "{value} at {at}: {fault}"
+        );
+    }
+}
+
+/// Slots that name files in use, directories and free inodes, some of them twice.
+#[test]
+fn an_orphan_file_that_names_the_living() {
+    let mut disk = Disk::new(SMALL);
+    let block = disk.place(Kind::Orphan, 0);
+    let slots = [
+        disk.ino("/plain"),
+        disk.ino("/a"),
+        disk.ino("/plain"),
+        120,
+        121,
+        disk.ino("/pieces"),
+    ];
+    for (n, ino) in slots.iter().enumerate() {
+        disk.put(&block, n * 4, &ino.to_le_bytes());
+    }
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x64);
+    disk.put(&superblock, 0x64, &(features | 0x1_0000).to_le_bytes());
+    let mut fs = disk.mount().unwrap();
+    assert_eq!(fs.read("/plain").unwrap().len(), 5000);
+    assert_eq!(fs.names("/a", 10).unwrap().len(), 3);
+    assert_eq!(fs.create("/still", 0o644).map(drop), Ok(()));
+    fs.unmount().unwrap();
+}
+
+#[test]
+fn a_root_that_is_no_directory() {
+    let mut disk = Disk::new(SMALL);
+    let root = *disk.seed.places.inode(2).unwrap();
+    disk.put(&root, 0, &0o100_644u16.to_le_bytes());
+    match disk.mount() {
+        Err(error) => drop(fault_of(error)),
+        Ok(mut fs) => {
+            assert_eq!(fs.names("", 10).map(drop), Err(Error::NotDirectory));
+            fs.abandon();
+        }
+    }
+}
