@@ -43,6 +43,7 @@ crashsim: ## Every crash state of small workloads, on the host (CRASHSIM="--seco
 test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (builds it once: 15 minutes)
 	@tools/setup/debug-kernel
 	@tools/tests/run --kernel debug $(TESTS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and mounts of damaged images, address sanitizer on (TIME=600 seconds for all; TARGETS="mount")
 	@tools/fuzz/run "$(or $(TIME),600)" $(TARGETS)

@@ -216,7 +216,7 @@ pub fn indirect_block(data: &[u8]) {
     let (rest, mut bytes) = block(data);
     let bits = bytes.len().ilog2();
     let valid = |start: DiskBlock, len: u32| start.get() + u64::from(len) <= 1 << 20;
-    let checked = indirect::check(&bytes, valid).is_ok();
+    let mut checked = indirect::check(&bytes, valid).is_ok();
     for word in rest.chunks_exact(4).take(50) {
         let lblk = FileBlock(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         let Ok(path) = indirect::Path::to(lblk, bits) else {
@@ -225,7 +225,9 @@ pub fn indirect_block(data: &[u8]) {
         for step in path.steps() {
             let entry = indirect::entry(&bytes, *step, valid);
             assert!(entry.is_ok() || !checked);
-            let _ = indirect::set_entry(&mut bytes, *step, Some(DiskBlock(lblk.get().into())));
+            let block = DiskBlock(lblk.get().into());
+            checked &= valid(block, 1);
+            let _ = indirect::set_entry(&mut bytes, *step, Some(block));
         }
     }
 }
