@@ -4,19 +4,17 @@
 //! `tools/tests/host/checkers` builds them into a module of its own, and looks for each one's name.
 
 use crate::linux::alloc::GFP;
-use crate::linux::bindings;
 use crate::linux::sync::{lock_class, Mutex, SpinLock};
 use core::hint::black_box;
 use core::ptr;
 use kernel::alloc::KBox;
 use kernel::prelude::*;
 
-/// Makes all of them. What lockdep judges comes first: it stops at its own first report, and at one of
-/// KASAN's.
+/// Makes all of them. The order of locks comes first: lockdep stops at the first report of any checker.
 pub(super) fn make() -> Result {
-    sleeps_under_a_spinlock()?;
     takes_two_locks_in_both_orders()?;
-    reads_behind_the_end(&KBox::new([7u8; 40], GFP)?);
+    sleeps_under_a_spinlock()?;
+    reads_behind_the_end(&*KBox::new([7u8; 40], GFP)?);
     reads_after_free(KBox::new([7u8; 60], GFP)?);
     forgets_its_memory()
 }
@@ -25,10 +23,8 @@ pub(super) fn make() -> Result {
 #[inline(never)]
 fn sleeps_under_a_spinlock() -> Result {
     let lock = SpinLock::new(0, lock_class!("mistake_spin"))?;
-    let guard = lock.lock();
-    // SAFETY: Any task may sleep for a tick; that it must not here is the mistake.
-    unsafe { bindings::schedule_timeout_uninterruptible(1) };
-    drop(guard);
+    let sleeping = Mutex::new(0, lock_class!("mistake_sleeping"))?;
+    drop((lock.lock(), sleeping.lock()));
     Ok(())
 }
 
