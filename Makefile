@@ -48,6 +48,10 @@ test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep an
 fuzz: ## Fuzz the parsers and mounts of damaged images, address sanitizer on (TIME=600 seconds for all; TARGETS="mount")
 	@tools/fuzz/run "$(or $(TIME),600)" $(TARGETS)
 
+.PHONY: soak
+soak: modules ## Guests killed under load, again and again (TIME=3600 seconds); tells kills, bytes verified, losses
+	@REXT4_SOAK=$(or $(TIME),3600) tools/tests/run crash
+
 .PHONY: bench-io
 bench-io: modules ## Count bios, KiB and flushes per operation, beside the C driver
 	@tools/bench/io
