@@ -108,11 +108,13 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
         }
         Ordering::Equal => {}
     }
-    // What the disk's size will cover must be on the disk before the size is.
+    // What the disk's size will cover must be on the disk before the size is, and so must the zeroes
+    // in a block that is cut: nothing waits for them when the file grows again later.
     let core = inode.core()?;
     let kept = size.min(old);
-    if core.disk_size() <= kept || size > old {
-        inode.write_and_wait(core.disk_size().min(old), kept)?;
+    let is_cut = size < old && size % u64::from(inode.sb().block_size()) != 0;
+    if core.disk_size() <= kept || size > old || is_cut {
+        inode.write_and_wait(core.disk_size().min(kept), kept)?;
     }
     // Drops what is past the end, and waits for writes of it that are on their way: when one ends, it
     // moves the disk's size up.

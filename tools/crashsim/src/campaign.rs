@@ -93,19 +93,21 @@ pub struct Campaign {
     /// What can be done on it.
     pub actions: Vec<Action>,
     seed: u64,
+    deadline: Deadline,
     /// What was counted.
     pub totals: Totals,
 }
 
 impl Campaign {
     /// A campaign on disks of this kind.
-    pub fn new(kind: &DiskKind, seed: u64) -> Self {
+    pub fn new(kind: &DiskKind, seed: u64, deadline: Deadline) -> Self {
         let disk = Disk::new(kind);
         Self {
             judge: Judge::new(&disk),
             actions: actions(kind.block),
             disk,
             seed,
+            deadline,
             totals: Totals::default(),
         }
     }
@@ -219,13 +221,13 @@ impl Campaign {
         self.totals.workloads += 1;
         let effort = depth.effort(self.seed);
         let (judge, totals, block) = (&mut self.judge, &mut self.totals, self.disk.kind.block);
-        let mut found = None;
+        let (mut found, deadline) = (None, self.deadline);
         states::for_each(&history, &effort, |place, crashed| {
             totals.states += 1;
             let verdict = judge.judge(&crashed).map_err(|why| why.to_string());
             let kept = verdict.and_then(|tree| oracle::check(&history, place.cut, &tree, block));
             found = kept.err().map(|why| (place, why));
-            found.is_none()
+            found.is_none() && !deadline.is_over()
         });
         self.judge.trim();
         self.totals.distinct = self.judge.counts.distinct;

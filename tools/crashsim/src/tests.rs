@@ -2,7 +2,7 @@
 
 //! The simulator finds what is wrong: a file system that does not flush, and trees with wrong bytes.
 
-use crate::campaign::{Campaign, Depth};
+use crate::campaign::{Campaign, Deadline, Depth};
 use crate::image::{stop_time, Disk, DiskKind, KINDS};
 use crate::oracle;
 use crate::record::{record, History};
@@ -11,7 +11,7 @@ use host_core::hostfs::{HostFs, Tree};
 
 fn run(kind: &DiskKind, name: &str) -> Result<(), String> {
     stop_time();
-    let mut campaign = Campaign::new(kind, 1);
+    let mut campaign = Campaign::new(kind, 1, Deadline(None));
     let workload = Workload::parse(name, &campaign.actions).unwrap();
     let done = campaign.run(&workload, Depth::Full);
     assert!(campaign.totals.states > 50);

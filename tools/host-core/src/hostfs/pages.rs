@@ -247,10 +247,12 @@ impl HostFs {
         if size != old {
             self.zero_tail(ino, kept)?;
         }
-        // What the disk's size will cover must be on the disk before the size is.
+        // What the disk's size will cover must be on the disk before the size is, and so must the
+        // zeroes in a block that is cut.
         let on_disk = inode.disk_size();
-        if on_disk <= kept || size > old {
-            self.flush_range(inode.ino(), on_disk.min(old), kept)?;
+        let is_cut = size < old && size % self.block_size() != 0;
+        if on_disk <= kept || size > old || is_cut {
+            self.flush_range(inode.ino(), on_disk.min(kept), kept)?;
         }
         let first_gone = size.div_ceil(self.block_size()) as u32;
         let node = self.nodes.get_mut(&ino).unwrap();
