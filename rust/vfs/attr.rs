@@ -112,7 +112,8 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     // in a block that is cut: nothing waits for them when the file grows again later.
     let core = inode.core()?;
     let kept = size.min(old);
-    let is_cut = size < old && size % u64::from(inode.sb().block_size()) != 0;
+    let inside = size.checked_rem(inode.sb().block_size().into());
+    let is_cut = size < old && inside != Some(0);
     if core.disk_size() <= kept || size > old || is_cut {
         inode.write_and_wait(core.disk_size().min(kept), kept)?;
     }

@@ -168,7 +168,7 @@ impl Run {
     fn result(&mut self, name: &str, before: (Totals, usize, Instant)) {
         let now = self.total();
         self.results += 1;
-        if now.workloads == before.0.workloads && self.deadline.is_over() {
+        if now.workloads == before.0.workloads && self.elapsed() > MOST_FOR_SINGLES {
             println!("ok {} - {name} # SKIP no time is left", self.results);
             return;
         }
@@ -191,28 +191,34 @@ impl Run {
         (self.total(), self.violations.len(), Instant::now())
     }
 
-    /// All workloads of one action, all states. When the time is bounded, on the two plain disks.
+    /// All workloads of one action, all states, in an order by chance. When the time is bounded, on
+    /// the two plain disks.
     fn singles(&mut self) {
         let bounded = self.arguments.seconds.is_some() && self.arguments.kinds.is_empty();
         let most = if bounded { 2 } else { self.campaigns.len() };
-        for at in 0..most {
-            let before = self.mark();
-            let mut left = self.campaigns[at].singles();
-            left.reverse();
-            while let Some(workload) = left.pop() {
-                if self.is_over() || self.elapsed() > MOST_FOR_SINGLES {
-                    left.push(workload);
-                    break;
-                }
-                self.try_one(at, &workload, Depth::Full);
-            }
-            let rest = match left.len() {
-                0 => String::new(),
-                more => format!(", no time for {more} more"),
-            };
-            let name = format!("one action on {}{rest}", self.campaigns[at].name());
-            self.result(&name, before);
+        let before = self.mark();
+        let mut random = Random::new(self.arguments.seed);
+        let mut left = Vec::new();
+        for (at, campaign) in self.campaigns.iter().enumerate().take(most) {
+            left.extend(
+                campaign
+                    .singles()
+                    .into_iter()
+                    .map(|workload| (at, workload)),
+            );
         }
+        while !left.is_empty() && !self.is_over() && self.elapsed() < MOST_FOR_SINGLES {
+            let (at, workload) = left.swap_remove(random.below(left.len()));
+            self.try_one(at, &workload, Depth::Full);
+        }
+        let rest = match left.len() {
+            0 => String::new(),
+            more => format!(", no time for {more} more"),
+        };
+        self.result(
+            &format!("one action on {most} kinds of disks{rest}"),
+            before,
+        );
     }
 
     /// What was found hard once.
