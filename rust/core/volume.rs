@@ -4,9 +4,10 @@
 
 use super::alloc::Allocator;
 use super::cache::{Buffer, Cache, Kind};
-use super::error::{Error, Result};
+use super::error::{Error, Place, Result};
 use super::journal::{Handle, Journal};
 use super::platform::{Arc, Device};
+use crate::format::fault::Fault;
 use crate::format::superblock::Superblock;
 use crate::format::units::DiskBlock;
 
@@ -32,7 +33,16 @@ impl Volume {
     }
 
     /// A metadata block that was just allocated; see [`Cache::fresh`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when it is in memory already: somebody uses it, and the bitmap that called it
+    /// free lies. The first user keeps it.
     pub fn fresh(&self, block: DiskBlock, kind: Kind) -> Result<Buffer> {
+        if self.cache.peek(block).is_some() {
+            let ino = kind.ino();
+            return Err(Error::Corrupt(Place { ino, block }, Fault::BlockUsedTwice));
+        }
         self.cache.fresh(&self.device, block, kind)
     }
 

@@ -283,6 +283,47 @@ fn modes_that_are_none() {
     }
 }
 
+/// The only free blocks are those of a directory that is in use: it must not get its own blocks again.
+#[test]
+fn a_bitmap_that_calls_a_directory_free() {
+    let mut disk = Disk::new(SMALL);
+    let leaves = disk.of(Kind::Dir, "/large");
+    let blocks: Vec<u64> = leaves.iter().map(|leaf| disk.block(leaf).into()).collect();
+    let places = &disk.seed.places;
+    let superblock = places.of(Kind::Superblock)[0];
+    let per_group = u64::from(disk.word(&superblock, 0x20));
+    // None of them are root's.
+    disk.put(&superblock, 8, &[0; 4]);
+    for place in places.of(Kind::BlockBitmap) {
+        let descs = places.of(Kind::GroupDesc);
+        let desc = *descs.iter().find(|desc| desc.owner == place.owner).unwrap();
+        let base = u64::from(place.owner) * per_group + 1;
+        let mut bits = vec![0xff; place.len];
+        let own: Vec<u64> = blocks
+            .iter()
+            .filter_map(|at| at.checked_sub(base))
+            .collect();
+        let own: Vec<u64> = own.into_iter().filter(|bit| *bit < per_group).collect();
+        for bit in &own {
+            bits[*bit as usize / 8] &= !(1 << (bit % 8));
+        }
+        // Neither bitmap is to be made anew.
+        let flags = disk.bytes(&desc)[0x12] & !2;
+        disk.put(place, 0, &bits);
+        disk.put(&desc, 0x0c, &(own.len() as u16).to_le_bytes());
+        disk.put(&desc, 0x12, &[flags]);
+    }
+    let mut fs = disk.mount().unwrap();
+    let before = fs.names("/large", 100).unwrap().len();
+    let new = |n: usize| format!("/large/{}{n}", "new".repeat(70));
+    let (made, error) = (0..400)
+        .find_map(|n| Some((n, fs.link("/plain", &new(n)).err()?)))
+        .expect("there was room for everything");
+    assert_eq!(fault_of(error), Fault::BlockUsedTwice);
+    assert_eq!(fs.names("/large", 100).unwrap().len(), before + made);
+    fs.abandon();
+}
+
 /// Bitmaps that call everything free but what the driver knows better: blocks in use are handed out
 /// again, also those that the very operation is using. What is lost is lost; it must end.
 #[test]
