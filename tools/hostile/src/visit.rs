@@ -108,8 +108,10 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         cost.mounted = true;
         cost.names = walk(&fs.fs.clone());
         for step in CHANGES {
-            // Whatever fails, the next one is tried.
-            let _ = step(&mut fs);
+            // Whatever fails, the next one is tried; its message must be sayable.
+            if let Err(error) = step(&mut fs) {
+                std::hint::black_box(error.to_string());
+            }
         }
         let _ = fs.drop_caches();
         let _ = fs.read("/new-file");
@@ -224,6 +226,13 @@ const CHANGES: &[Step] = &[
     |fs| data(fs, "/a/b/few", 0, 5000),
     |fs| data(fs, "/a/again", 60_000, 100),
     |fs| fs.sync(),
+    |fs| {
+        // Memory runs short, and what is needed again is read again.
+        fs.fs.reclaim(100_000);
+        Ok(())
+    },
+    |fs| fs.fs.freeze(),
+    |fs| fs.fs.thaw(),
     |fs| fs.link("/plain", "/large/one-more"),
     |fs| fs.link("/new-file", &format!("/large/{}", "long".repeat(60))),
     |fs| fs.rename("/a/b/few", "/new-dir/few"),
@@ -239,6 +248,16 @@ const CHANGES: &[Step] = &[
     |fs| some_names(fs),
     |fs| fs.unlink("/pieces"),
     |fs| fs.sync(),
+    |fs| {
+        let options = fs.fs.options();
+        let read_only = MountOptions {
+            read_only: true,
+            ..options
+        };
+        fs.drop_caches()?;
+        fs.fs.remount(&read_only)?;
+        fs.fs.remount(&options)
+    },
 ];
 
 fn data(fs: &mut HostFs, path: &str, at: u64, len: usize) -> Result {
