@@ -103,6 +103,16 @@ impl Error {
         }
     }
 
+    /// Whether it may come at any moment of an operation, so that what was done before it is half of
+    /// something. The others are answers: an operation that gives one has changed nothing, or has seen
+    /// to what it changed.
+    pub const fn breaks_off(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt(..) | Self::Io(_) | Self::NoMemory | Self::CreditsExhausted
+        )
+    }
+
     /// The (positive) number that user space sees.
     pub const fn errno(self) -> i32 {
         match self {

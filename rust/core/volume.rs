@@ -51,7 +51,18 @@ impl Volume {
         self.journal.as_deref().ok_or(Error::ReadOnly)
     }
 
-    /// Opens a handle; see [`Journal::start`].
+    /// Does an operation under a handle of its own; see [`Handle::end`].
+    pub fn change<T>(
+        &self,
+        credits: u32,
+        operation: impl FnOnce(&mut Handle<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut handle = self.start(credits)?;
+        let done = operation(&mut handle);
+        handle.end(done)
+    }
+
+    /// Opens a handle; see [`Journal::start`]. Its user gives the result to [`Handle::end`].
     pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
         self.journal()?.start(credits)
     }

@@ -9,7 +9,7 @@
 
 mod raw;
 
-pub use raw::{ErrorNote, RawSuperblock};
+pub use raw::{ErrorNote, ErrorRecord, NotedError, RawSuperblock};
 
 use super::{
     checksum::{self, Checksums, Functions, Mode, Seed},

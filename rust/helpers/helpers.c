@@ -16,6 +16,7 @@
 #include "delayed_call.c"
 #include "fs.c"
 #include "fs_context.c"
+#include "fserror.c"
 #include "iomap.c"
 #include "llist.c"
 #include "lockdep.c"

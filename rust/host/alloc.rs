@@ -2,9 +2,10 @@
 
 //! Fallible allocation with the kernel's signatures.
 
+use super::shortage;
 use std::ops::{Deref, DerefMut};
 
-/// An allocation failed. The host never returns it, its signatures do.
+/// An allocation failed: on the host, only during a [`shortage::Shortage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocError;
 
@@ -27,17 +28,24 @@ impl<T> Vec<T> {
 
     /// An empty array with room for `capacity` elements.
     pub fn with_capacity(capacity: usize, _: Flags) -> Result<Self, AllocError> {
+        if capacity > 0 {
+            shortage::admit()?;
+        }
         Ok(Self(std::vec::Vec::with_capacity(capacity)))
     }
 
     /// Room for `additional` more elements.
     pub fn reserve(&mut self, additional: usize, _: Flags) -> Result<(), AllocError> {
-        self.0.reserve(additional);
+        if additional > self.0.capacity() - self.0.len() {
+            shortage::admit()?;
+            self.0.reserve(additional);
+        }
         Ok(())
     }
 
     /// Appends one element.
-    pub fn push(&mut self, value: T, _: Flags) -> Result<(), AllocError> {
+    pub fn push(&mut self, value: T, flags: Flags) -> Result<(), AllocError> {
+        self.reserve(1, flags)?;
         self.0.push(value);
         Ok(())
     }
@@ -80,11 +88,15 @@ impl<T> Vec<T> {
 impl<T: Clone> Vec<T> {
     /// `len` copies of `value`.
     pub fn from_elem(value: T, len: usize, _: Flags) -> Result<Self, AllocError> {
+        if len > 0 {
+            shortage::admit()?;
+        }
         Ok(Self(std::vec![value; len]))
     }
 
     /// Appends copies of `other`'s elements.
-    pub fn extend_from_slice(&mut self, other: &[T], _: Flags) -> Result<(), AllocError> {
+    pub fn extend_from_slice(&mut self, other: &[T], flags: Flags) -> Result<(), AllocError> {
+        self.reserve(other.len(), flags)?;
         self.0.extend_from_slice(other);
         Ok(())
     }
@@ -139,6 +151,7 @@ pub struct Box<T>(std::boxed::Box<T>);
 impl<T> Box<T> {
     /// Moves `value` to the heap.
     pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(std::boxed::Box::new(value)))
     }
 }
@@ -164,6 +177,7 @@ pub struct Arc<T>(std::sync::Arc<T>);
 impl<T> Arc<T> {
     /// Moves `value` to the heap, with one reference.
     pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(std::sync::Arc::new(value)))
     }
 

@@ -3,6 +3,7 @@
 //! The contents of one block: reference-counted, so that a commit can keep the version it writes.
 
 use super::alloc::AllocError;
+use super::shortage;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub struct Block(Arc<[u8]>);
 impl Block {
     /// `len` zero bytes.
     pub fn zeroed(len: usize) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(std::vec![0u8; len].into()))
     }
 
@@ -23,6 +25,7 @@ impl Block {
 
     /// A private copy.
     pub fn copy(&self) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(Arc::from(&self.0[..])))
     }
 }

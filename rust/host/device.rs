@@ -182,6 +182,9 @@ impl Device {
         self.read_only
     }
 
+    /// Tells who watches the mount of an error of its metadata, in the inode `ino` if not 0.
+    pub fn tell_watchers(&self, _errno: i32, _ino: u64) {}
+
     /// The device number (`dev_t`), for trace events.
     pub fn dev(&self) -> u32 {
         0

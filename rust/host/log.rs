@@ -8,8 +8,6 @@ use std::fmt::Arguments;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// What is on the device is damaged.
-    Damage,
     /// Something is lost or wrong.
     Error,
     /// Something is odd.
@@ -22,6 +20,13 @@ pub enum Level {
 pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
     if std::env::var_os("REXT4_LOG").is_some() {
         eprintln!("rext4 ({device}): {level:?}: {message}");
+    }
+}
+
+/// Writes the line that says what is damaged on a device, and where.
+pub fn damage(device: &Device, place: Arguments<'_>, what: Arguments<'_>) {
+    if std::env::var_os("REXT4_LOG").is_some() {
+        eprintln!("rext4 error (device {device}): {place}: {what}");
     }
 }
 

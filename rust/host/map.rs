@@ -3,6 +3,7 @@
 //! Ordered maps: a plain one (`kernel::rbtree`) and one with a lock of its own (`kernel::xarray`).
 
 use super::alloc::{AllocError, Arc};
+use super::shortage;
 use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -24,11 +25,13 @@ impl<K: Ord, V> RBTree<K, V> {
 
     /// Puts `value` at `key` and gives back what was there.
     pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, AllocError> {
+        shortage::admit()?;
         Ok(self.0.insert(key, value))
     }
 
     /// Memory for a later [`Self::insert_spare`]. Sleeps.
     pub fn spare() -> Result<Spare<K, V>, AllocError> {
+        shortage::admit()?;
         Ok(Spare(PhantomData))
     }
 
@@ -117,6 +120,9 @@ impl<T> Index<T> {
         touch: impl FnOnce(&T),
     ) -> Result<Arc<T>, AllocError> {
         let mut entries = self.lock();
+        if !entries.contains_key(&key) {
+            shortage::admit()?;
+        }
         let value = entries.entry(key).or_insert(value);
         touch(value);
         Ok(value.clone())

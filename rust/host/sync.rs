@@ -4,6 +4,7 @@
 
 use super::alloc::AllocError;
 use super::lock_order;
+use super::shortage;
 use super::thread::Sleepers;
 use std::ops::{Deref, DerefMut};
 use std::sync::{PoisonError, TryLockError};
@@ -47,6 +48,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 impl<T> Mutex<T> {
     /// An unlocked lock around `value`.
     pub fn new(value: T, class: LockClass) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(std::sync::Mutex::new(value), class))
     }
 
@@ -84,6 +86,7 @@ pub type SpinLockGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 impl<T> SpinLock<T> {
     /// An unlocked lock around `value`.
     pub fn new(value: T, _: LockClass) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self(std::sync::Mutex::new(value)))
     }
 
@@ -103,6 +106,7 @@ pub struct Condvar {
 impl Condvar {
     /// A place where nobody waits yet.
     pub fn new(_: LockClass) -> Result<Self, AllocError> {
+        shortage::admit()?;
         Ok(Self {
             inner: std::sync::Condvar::new(),
             sleepers: Sleepers::default(),

@@ -4,6 +4,7 @@
 
 use super::alloc::AllocError;
 use super::device::Device;
+use super::shortage;
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -113,12 +114,15 @@ impl Thread {
         device: &Device,
         run: impl FnOnce() + Send + 'static,
     ) -> Result<Self, AllocError> {
+        shortage::admit()?;
+        let inherited = shortage::current();
         *awake() += 1;
         let thread = std::thread::Builder::new()
             .name(format!("{name}/{device}"))
             .spawn(move || {
                 let _ending = Ending;
                 IS_OWN.set(true);
+                shortage::set_current(inherited);
                 run();
             });
         if thread.is_err() {

@@ -8,17 +8,16 @@ use super::bindings;
 use super::block::device::Device;
 use core::fmt::Arguments;
 use core::ptr;
+use kernel::ffi::c_void;
 use kernel::str::CStrExt as _;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// What is on the device is damaged. Printed with the running task's name; limited as errors are.
-    Damage,
-    /// Something is lost or wrong. At most ten a second are printed, so that a bad disk does not
+    /// Something is lost or wrong. At most ten in five seconds are printed, so that a bad disk does not
     /// fill the log.
     Error,
-    /// Something is odd. Limited as errors are.
+    /// Something is odd. Limited as errors are, but counted apart.
     Warning,
     /// A fact of the mount.
     Info,
@@ -27,23 +26,41 @@ pub enum Level {
 /// Writes one line, naming the device.
 pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
     let format = match level {
-        Level::Damage => c"\x013rext4 error (device %s): %pA (comm %s)\n",
         Level::Error => c"\x013rext4 (%s): %pA\n",
         Level::Warning => c"\x014rext4 (%s): %pA\n",
         Level::Info => c"\x016rext4 (%s): %pA\n",
     };
+    device.count_message(level == Level::Warning);
     // SAFETY: No preconditions.
-    if level != Level::Info && !unsafe { bindings::log_allowed() } {
+    if level != Level::Info && !unsafe { bindings::log_allowed(level == Level::Error) } {
         return;
     }
-    // SAFETY: The format asks for a terminated string, with `%pA` for a pointer to formatting
-    // arguments, and perhaps for one more terminated string: all are given, and outlive the call.
+    // SAFETY: The format asks for a terminated string and, with `%pA`, for a pointer to formatting
+    // arguments: both are given, and outlive the call.
     unsafe {
         bindings::_printk(
             format.as_char_ptr(),
             device.name().as_char_ptr(),
-            ptr::from_ref(&message).cast::<kernel::ffi::c_void>(),
+            ptr::from_ref(&message).cast::<c_void>(),
+        )
+    };
+}
+
+/// Writes the line that says what is damaged on a device, and where, with the name of the task that
+/// met it. Limited as errors are.
+pub fn damage(device: &Device, place: Arguments<'_>, what: Arguments<'_>) {
+    // SAFETY: No preconditions.
+    if !unsafe { bindings::log_allowed(true) } {
+        return;
+    }
+    // SAFETY: As in `log`; a task's name is terminated.
+    unsafe {
+        bindings::_printk(
+            c"\x012rext4 error (device %s): %pA: comm %s: %pA\n".as_char_ptr(),
+            device.name().as_char_ptr(),
+            ptr::from_ref(&place).cast::<c_void>(),
             bindings::current_comm(),
+            ptr::from_ref(&what).cast::<c_void>(),
         )
     };
 }
@@ -53,9 +70,9 @@ pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
     // SAFETY: As for `_printk` above; it does not return.
     unsafe {
         bindings::panic(
-            c"rext4 (%s): %pA".as_char_ptr(),
+            c"rext4 (device %s): %pA".as_char_ptr(),
             device.name().as_char_ptr(),
-            ptr::from_ref(&message).cast::<kernel::ffi::c_void>(),
+            ptr::from_ref(&message).cast::<c_void>(),
         )
     }
 }

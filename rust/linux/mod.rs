@@ -23,5 +23,6 @@ pub mod random;
 #[cfg(REXT4_SELFTEST)]
 pub mod selftest;
 pub mod sync;
+pub mod sysfs;
 pub mod thread;
 pub mod trace;

@@ -3,11 +3,12 @@
 //! Open regular files: reading, writing, seeking, syncing.
 
 use super::error::OrErrno;
+use super::ioctl::ioctl;
 use super::{map, writeback, InodeExt, Rext4};
 use crate::core::events;
 use crate::core::mount::State;
 use crate::format::units::FileBlock;
-use crate::linux::fs::file::{File, FileOps, Opening, Seek, SeekKind};
+use crate::linux::fs::file::{Argument, File, FileOps, Opening, Seek, SeekKind};
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::Kiocb;
@@ -55,6 +56,9 @@ impl FileOps<Rext4> for Regular {
     }
 
     fn read_iter(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
+        if iocb.inode().fs().is_shut_down() {
+            return Err(EIO);
+        }
         if iocb.is_direct() {
             return direct_read(iocb, to);
         }
@@ -76,6 +80,10 @@ impl FileOps<Rext4> for Regular {
         file.write_and_wait(start, end)?;
         let inode = file.inode();
         inode.fs().fsync(inode.core()?, datasync).errno()
+    }
+
+    fn ioctl(file: &File<Rext4>, command: u32, argument: Argument) -> Result<isize> {
+        ioctl(file, command, argument)
     }
 
     fn page_mkwrite(_: &Inode<Rext4>, fault: Fault<'_, Rext4>) -> Faulted {

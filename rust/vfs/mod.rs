@@ -8,11 +8,13 @@ mod attr;
 mod error;
 mod file;
 mod iget;
+mod ioctl;
 mod map;
 mod namei;
 mod options;
 mod readdir;
 mod superblock;
+mod sysfs;
 mod writeback;
 mod xattr;
 
@@ -22,6 +24,7 @@ use crate::linux::fs::context::Registration;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::FileSystem;
 use crate::linux::mm::shrinker::Shrinker;
+use crate::linux::sysfs::Folder;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
 
@@ -31,6 +34,8 @@ pub(crate) struct Rext4;
 /// What one mount needs.
 pub(crate) struct Mount {
     fs: Arc<Filesystem>,
+    /// What it shows in sysfs; set before the mount is seen by anybody.
+    sysfs: SetOnce<Folder<sysfs::Shown>>,
     /// Gives metadata blocks back when memory runs short.
     _shrinker: Shrinker<Filesystem>,
 }
@@ -77,6 +82,7 @@ pub(crate) fn register(
     aliases: impl Iterator<Item = &'static CStr>,
 ) -> Result<Registration<Rext4>> {
     let mut registration = Registration::new(c"rext4_inode", module)?;
+    registration.make_sysfs_root(c"rext4")?;
     registration.register(c"rext4")?;
     for name in aliases {
         if registration.register(name).is_err() {

@@ -3,9 +3,10 @@
 //! Open directories.
 
 use super::error::OrErrno;
+use super::ioctl::ioctl;
 use super::{InodeExt, Rext4};
 use crate::core::mount::{InodeKind, Width};
-use crate::linux::fs::file::{File, FileOps, Seek};
+use crate::linux::fs::file::{Argument, File, FileOps, Seek};
 use crate::linux::fs::iter::{DirContext, EntryKind};
 use kernel::prelude::*;
 
@@ -58,6 +59,10 @@ impl FileOps<Rext4> for Directory {
             .errno()?;
         into.set_pos(next);
         Ok(())
+    }
+
+    fn ioctl(file: &File<Rext4>, command: u32, argument: Argument) -> Result<isize> {
+        ioctl(file, command, argument)
     }
 
     fn fsync(file: &File<Rext4>, _: u64, _: u64, datasync: bool) -> Result {

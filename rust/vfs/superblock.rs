@@ -4,6 +4,7 @@
 
 use super::error::OrErrno;
 use super::iget::{from_vfs, iget};
+use super::sysfs::Shown;
 use super::{options, writeback, xattr, InodeExt, Mount, Rext4};
 use crate::core::error::Error as CoreError;
 use crate::core::mount::{ErrorPolicy, Filesystem};
@@ -19,6 +20,7 @@ use crate::linux::fs::writeback::Finished;
 use crate::linux::mm::shrinker::{Shrink, Shrinker};
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
+use kernel::sync::SetOnce;
 
 type Result<T = ()> = kernel::error::Result<T>;
 
@@ -73,10 +75,13 @@ impl ContextOps for Rext4 {
         }
         let mount = Mount {
             _shrinker: shrinker?,
+            sysfs: SetOnce::new(),
             fs,
         };
         describe(&mut sb, &mount.fs)?;
         let sb = sb.attach(mount)?;
+        let shown = Shown(sb.data().fs.clone());
+        sb.data().sysfs.populate(sb.sysfs_folder(shown)?);
         let root = iget(&sb, special::ROOT)?;
         sb.set_root(root)
     }
@@ -212,6 +217,12 @@ impl SuperOps for Rext4 {
             kernel::seq_print!(to, ",verify");
         }
         Ok(())
+    }
+
+    fn report_error(sb: &SuperBlock<Self>) {
+        if let Some(folder) = sb.data().sysfs.as_ref() {
+            folder.notify(c"errors_count");
+        }
     }
 
     fn finish_writeback(_: &SuperBlock<Self>, ended: &Finished<'_, Self>) {

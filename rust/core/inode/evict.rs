@@ -39,15 +39,16 @@ impl Inode {
         }
         let blocks = || self.map.as_ref().map_or(0, FileMap::blocks);
         events::truncate_enter(&volume.device, self.ino, blocks);
-        let mut handle = volume.start(self.truncate_credits())?;
-        volume.note_large_file(&mut handle, size)?;
-        self.change(volume, &mut handle, Touch::Data, |fields| {
-            let time = now();
-            fields.size = size;
-            (fields.mtime, fields.ctime) = (time, time);
-            Ok(())
+        volume.change(self.truncate_credits(), |handle| {
+            volume.note_large_file(handle, size)?;
+            self.change(volume, handle, Touch::Data, |fields| {
+                let time = now();
+                fields.size = size;
+                (fields.mtime, fields.ctime) = (time, time);
+                Ok(())
+            })?;
+            self.remove_from(volume, orphans, handle, size)
         })?;
-        self.remove_from(volume, orphans, &mut handle, size)?;
         events::truncate_exit(&volume.device, self.ino, blocks);
         Ok(())
     }
@@ -101,21 +102,22 @@ impl Inode {
     ///
     /// It is an orphan already, so that a crash on the way, or an error, leaves it to a later mount.
     pub fn delete(&self, volume: &Volume, orphans: &Orphans) -> Result {
-        let mut handle = volume.start(self.truncate_credits())?;
-        self.remove_blocks(volume, &mut handle, FileBlock(0), FREE_CREDITS, |handle| {
-            orphans.add(volume, handle, self.ino)
-        })?;
-        self.release_xattr_block(volume, &mut handle)?;
-        orphans.remove(volume, &mut handle, self.ino)?;
-        let (seconds, _) = crate::core::platform::clock::now();
-        // A deletion time of 0 would say that the inode is in use.
-        let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
-        self.store_deleted(volume, &mut handle, time)?;
-        let fields = self.fields();
-        events::free_inode(&volume.device, self.ino, fields.mode, fields.blocks);
-        volume
-            .allocator
-            .free_inode(&mut handle, self.ino, self.kind == InodeKind::Directory)
+        volume.change(self.truncate_credits(), |handle| {
+            self.remove_blocks(volume, handle, FileBlock(0), FREE_CREDITS, |handle| {
+                orphans.add(volume, handle, self.ino)
+            })?;
+            self.release_xattr_block(volume, handle)?;
+            orphans.remove(volume, handle, self.ino)?;
+            let (seconds, _) = crate::core::platform::clock::now();
+            // A deletion time of 0 would say that the inode is in use.
+            let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+            self.store_deleted(volume, handle, time)?;
+            let fields = self.fields();
+            events::free_inode(&volume.device, self.ino, fields.mode, fields.blocks);
+            volume
+                .allocator
+                .free_inode(handle, self.ino, self.kind == InodeKind::Directory)
+        })
     }
 
     /// Gives up the inode's reference to its block of extended attributes.

@@ -88,8 +88,8 @@ impl Journal {
             if freed >= missing {
                 break;
             }
-            let blocks = checkpoint.newest()?;
-            self.device.write_blocks(&blocks, WriteClass::Background)?;
+            let blocks = self.patiently(|| checkpoint.newest())?;
+            self.patiently(|| Ok(self.device.write_blocks(&blocks, WriteClass::Background)?))?;
             let written = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
             let in_all = u32::try_from(checkpoint.buffers.len()).unwrap_or(u32::MAX);
             let time = clock::monotonic_ns().saturating_sub(began);
@@ -105,16 +105,12 @@ impl Journal {
         }
         if count > 0 {
             self.device.flush()?;
-            let mut rest = Vec::with_capacity(checkpoints.len().saturating_sub(count), GFP)?;
-            for (n, checkpoint) in core::mem::take(&mut *checkpoints).into_iter().enumerate() {
-                if n < count {
-                    checkpoint.done();
-                    events::drop_transaction(&self.device, checkpoint.sync, checkpoint.tid);
-                } else {
-                    rest.push(checkpoint, GFP)?;
-                }
+            for checkpoint in checkpoints.iter().take(count) {
+                checkpoint.done();
+                events::drop_transaction(&self.device, checkpoint.sync, checkpoint.tid);
             }
-            *checkpoints = rest;
+            let mut done = 0..count;
+            checkpoints.retain(|_| done.next().is_none());
             self.move_tail(checkpoints.first(), freed)?;
         }
         drop(checkpoints);
@@ -132,6 +128,6 @@ impl Journal {
         let next = self.state.lock().committed.next();
         let (tid, start) = oldest.map_or((next, log.head), |oldest| (oldest.tid, oldest.start));
         events::update_log_tail(&self.device, tid, start, freed);
-        log.write_superblock(&self.device, Some(start), tid, 0)
+        self.patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))
     }
 }

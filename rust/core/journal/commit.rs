@@ -9,17 +9,22 @@ use super::checkpoint::Checkpoint;
 use super::log::Log;
 use super::transaction::{Logged, Sealed, Transaction};
 use super::{Journal, State};
-use crate::core::error::Result;
+use crate::core::error::{Error, Result};
 use crate::core::events::{self, CommitPhase};
 use crate::core::platform::{clock, log as message, Block, Level, MutexGuard, Vec, GFP};
 use crate::format::units::LogBlock;
 use core::sync::atomic::Ordering;
+
+/// How long the commit thread waits for memory before it asks again, in milliseconds.
+const PAUSE: u64 = 10;
 
 /// What the commit thread has to do next.
 enum Job {
     Commit,
     Empty,
     Checkpoint,
+    /// The journal was aborted: the disk is told why.
+    Tell(Error),
     Stop,
 }
 
@@ -39,7 +44,11 @@ impl Journal {
                 Job::Commit => self.commit_open(),
                 Job::Empty => self.empty_log(),
                 Job::Checkpoint => self.checkpoint(self.log.lock().len() / 2),
-                Job::Stop => return,
+                Job::Tell(why) => {
+                    self.tell(&why);
+                    Ok(())
+                }
+                Job::Stop => break,
             };
             if let Err(error) = done {
                 message(
@@ -50,12 +59,18 @@ impl Journal {
                 self.abort(error);
             }
         }
+        // Nobody is left to tell the disk anything.
+        self.state.lock().told = true;
+        self.progress.notify_all();
     }
 
     fn next_job(&self) -> Job {
         let mut state = self.state.lock();
         loop {
-            if state.aborted.is_some() {
+            if let Some(why) = state.aborted {
+                if !state.told {
+                    return Job::Tell(why);
+                }
                 if state.stopping {
                     return Job::Stop;
                 }
@@ -70,6 +85,39 @@ impl Journal {
                 Some(wait) => self.work.wait_timeout(&mut state, wait),
             }
         }
+    }
+
+    /// Does a step of the commit thread until it does not fail for want of memory: nobody could undo
+    /// what the transaction holds, and memory comes back. The step begins anew each time.
+    pub(super) fn patiently<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match step() {
+                Err(Error::NoMemory) => {}
+                done => return done,
+            }
+            let mut state = self.state.lock();
+            if let Some(why) = state.aborted {
+                return Err(why);
+            }
+            self.work.wait_timeout(&mut state, PAUSE);
+        }
+    }
+
+    /// Leaves the reason of an abort in the journal superblock; a shutdown is no error of the disk's.
+    fn tell(&self, why: &Error) {
+        let told = match why {
+            Error::Shutdown => Ok(()),
+            why => self.log.lock().write_error(&self.device, why),
+        };
+        if let Err(error) = told {
+            message(
+                Level::Error,
+                &self.device,
+                format_args!("the journal cannot say why it stopped: {error}"),
+            );
+        }
+        self.state.lock().told = true;
+        self.progress.notify_all();
     }
 
     /// How long the open transaction may still stay open, in milliseconds; `None` when it is due.
@@ -112,14 +160,18 @@ impl Journal {
         let mut log = self.log.lock();
         let start = log.head;
         if !log.active {
-            log.write_superblock(&self.device, Some(start), tid, 0)?;
+            self.patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))?;
             log.active = true;
         }
-        let logged = log.write(&self.device, sealed)?;
-        let record = log.commit_record(tid, clock::now())?;
-        self.verify_logged(&log, start, &logged, &record)?;
+        let log_blocks = self.patiently(|| log.write(&self.device, &sealed))?;
+        let logged = Logged { sealed, log_blocks };
+        let record = self.patiently(|| log.commit_record(tid, clock::now()))?;
+        self.patiently(|| self.verify_logged(&log, start, &logged, &record))?;
+        if let Some(why) = self.aborted() {
+            return Err(why);
+        }
         let barrier = self.barrier.load(Ordering::Relaxed);
-        log.write_commit_record(&self.device, &record, barrier)?;
+        self.patiently(|| log.write_commit_record(&self.device, &record, barrier))?;
         drop(log);
         let taken = logged.log_blocks;
         self.publish(logged, start)?;
@@ -181,10 +233,9 @@ impl Journal {
             freed,
             ..
         } = transaction;
-        self.cache
-            .sealer()
-            .seal(&self.cache, &self.device, tid, &buffers)?;
-        let mut versions = Vec::with_capacity(buffers.len(), GFP)?;
+        let sealer = self.cache.sealer();
+        self.patiently(|| sealer.seal(&self.cache, &self.device, tid, &buffers))?;
+        let mut versions = self.patiently(|| Ok(Vec::with_capacity(buffers.len(), GFP)?))?;
         for buffer in buffers {
             let mut version = buffer.version();
             version.running = None;
@@ -231,7 +282,9 @@ impl Journal {
             freed,
             ..
         } = sealed;
-        let mut buffers = Vec::with_capacity(versions.len(), GFP)?;
+        let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
+        self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
+        self.patiently(|| Ok(self.state.lock().released.reserve(freed.len(), GFP)?))?;
         for (buffer, data) in versions {
             buffer.version().committed = Some((tid, data));
             buffers.push(buffer, GFP)?;

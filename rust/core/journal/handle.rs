@@ -29,6 +29,8 @@ pub struct Handle<'j> {
     joined: bool,
     /// What lockdep sees of it; `None` while it waits for another transaction.
     open: Option<LockMapGuard>,
+    /// It has changed something in its transaction.
+    touched: bool,
     _nofs: NofsScope,
 }
 
@@ -52,6 +54,7 @@ impl Journal {
             opened: clock::monotonic_ns(),
             joined: true,
             open: Some(open),
+            touched: false,
             _nofs: nofs,
         })
     }
@@ -151,7 +154,9 @@ impl<'j> Handle<'j> {
             transaction.buffers.push(buffer.clone(), GFP)?;
             version.running = Some(self.tid);
         }
-        BufferMut::new(buffer.block(), version)
+        let bytes = BufferMut::new(buffer.block(), version)?;
+        self.touched = true;
+        Ok(bytes)
     }
 
     /// Asks for `more` credits. `Ok(false)` if the transaction has no room for them: then
@@ -191,6 +196,7 @@ impl<'j> Handle<'j> {
         self.open = Some(HANDLE.hold());
         self.tid = self.journal.admit(credits)?;
         self.joined = true;
+        self.touched = false;
         self.credits = credits;
         self.requested = credits;
         self.opened = clock::monotonic_ns();
@@ -201,6 +207,7 @@ impl<'j> Handle<'j> {
     /// A metadata block was freed: nobody writes it any more, older versions of it in the log are
     /// revoked. Call [`Self::freed`] for the space.
     pub fn forget(&mut self, block: DiskBlock) -> Result {
+        self.touched = true;
         let buffer = self.journal.cache.forget(block);
         let mut state = self.journal.state.lock();
         let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
@@ -213,9 +220,22 @@ impl<'j> Handle<'j> {
 
     /// Blocks were freed: they may be allocated again when this transaction is durable.
     pub fn freed(&mut self, run: Run) -> Result {
+        self.touched = true;
         let mut state = self.journal.state.lock();
         let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
         Ok(transaction.freed.push(run, GFP)?)
+    }
+
+    /// Ends an operation with its result. One that broke off half-way must not become durable: then the
+    /// journal stops before the handle is closed, and with it the transaction.
+    pub fn end<T>(self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            let tolerated = matches!(error, Error::Corrupt(..)) && self.journal.is_lenient();
+            if self.touched && error.breaks_off() && !tolerated {
+                self.journal.abort(*error);
+            }
+        }
+        result
     }
 
     fn leave(&mut self) {

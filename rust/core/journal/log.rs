@@ -3,7 +3,7 @@
 //! The log: a ring of blocks inside the journal inode, and the journal superblock that says where
 //! its oldest transaction begins.
 
-use super::transaction::{Logged, Sealed};
+use super::transaction::Sealed;
 use super::Run;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
@@ -127,21 +127,35 @@ impl Log {
             .map_err(|error| Error::at_block(error, at))
     }
 
-    /// Writes all of a transaction but its commit block to the log, and waits.
-    pub(super) fn write(&mut self, device: &Device, sealed: Sealed) -> Result<Logged> {
+    /// Leaves an error in the journal superblock, where the next mount and e2fsck look for it. Start
+    /// and number stay what they were: a transaction without its commit block ends the log by itself.
+    pub(super) fn write_error(&mut self, device: &Device, error: &Error) -> Result {
+        let (start, tid) = (self.layout.start, Tid(self.layout.sequence));
+        self.write_superblock(device, start, tid, -error.errno())
+    }
+
+    /// Writes all of a transaction but its commit block to the log, and waits. Returns how many log
+    /// blocks it takes, with its commit block. When it fails the head is where it was.
+    pub(super) fn write(&mut self, device: &Device, sealed: &Sealed) -> Result<u32> {
+        let head = self.head;
         let mut batch = Batch {
             log: self,
             blocks: Vec::new(),
             taken: 0,
         };
-        batch.add_versions(device, &sealed)?;
-        batch.add_revokes(device, &sealed)?;
+        let added = batch
+            .add_versions(device, sealed)
+            .and_then(|()| batch.add_revokes(device, sealed));
         let Batch { blocks, taken, .. } = batch;
-        device.write_blocks(&blocks, WriteClass::Journal)?;
-        Ok(Logged {
-            sealed,
-            log_blocks: taken.saturating_add(1),
-        })
+        let written = added.and_then(|()| {
+            device
+                .write_blocks(&blocks, WriteClass::Journal)
+                .map_err(Error::from)
+        });
+        if written.is_err() {
+            self.head = head;
+        }
+        written.map(|()| taken.saturating_add(1))
     }
 
     /// The commit block of a transaction.

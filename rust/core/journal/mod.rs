@@ -76,6 +76,8 @@ struct State {
     flush: bool,
     /// Why the journal stopped.
     aborted: Option<Error>,
+    /// The journal superblock says why, or cannot be made to; nothing is written any more.
+    told: bool,
     /// The commit thread shall end.
     stopping: bool,
     /// Blocks that may be allocated again.
@@ -94,6 +96,8 @@ pub struct Journal {
     /// How long a transaction stays open, in milliseconds.
     interval: AtomicU64,
     barrier: AtomicBool,
+    /// What an operation leaves half done on a damaged disk may become durable (`errors=continue`).
+    lenient: AtomicBool,
     /// Each transaction is read back and compared before it counts.
     verify: bool,
     state: Mutex<State>,
@@ -163,14 +167,26 @@ impl Journal {
         self.commit(self.newest())
     }
 
-    /// Stops the journal for good: no handle starts, nothing is committed any more.
+    /// Stops the journal for good: no handle starts, nothing becomes durable any more. The commit
+    /// thread leaves the reason in the journal superblock.
     pub fn abort(&self, why: Error) {
-        let mut state = self.state.lock();
-        if state.aborted.is_none() {
-            state.aborted = Some(why);
-        }
+        self.state.lock().aborted.get_or_insert(why);
         self.progress.notify_all();
         self.work.notify_all();
+    }
+
+    /// [`Self::abort`], and waits until the commit thread has nothing under way any more and the
+    /// reason is on the disk, if the device takes it. The caller has no handle.
+    pub fn stop(&self, why: Error) {
+        self.abort(why);
+        let mut state = self.state.lock();
+        while !state.told {
+            self.progress.wait(&mut state);
+        }
+    }
+
+    fn is_lenient(&self) -> bool {
+        self.lenient.load(Ordering::Relaxed)
     }
 
     /// Why the journal stopped, if it did.

@@ -32,6 +32,8 @@ pub struct Settings {
     pub interval: u64,
     /// Whether commits flush the device's cache.
     pub barrier: bool,
+    /// Whether operations that found the disk corrupt half-way may become durable as they are.
+    pub lenient: bool,
     /// Whether each transaction is read back and compared before it counts.
     pub verify: bool,
 }
@@ -95,6 +97,13 @@ impl Start {
         Ok(recovered)
     }
 
+    /// Takes the error of an earlier mount out of the journal superblock: the file system says it.
+    pub fn clear_error(&mut self, device: &Device) -> Result {
+        self.errno = 0;
+        let start = self.log.layout.start;
+        self.log.write_superblock(device, start, self.next, 0)
+    }
+
     /// Empties a dirty log on disk without replaying it: for a file system that does not say that it
     /// needs recovery, whose log is a leftover.
     pub fn wipe(&mut self, device: &Device) -> Result {
@@ -130,6 +139,7 @@ impl Journal {
             starved: false,
             flush: false,
             aborted: None,
+            told: false,
             stopping: false,
             released: Vec::new(),
         };
@@ -139,6 +149,7 @@ impl Journal {
             revokes_per_block: per_block(log.layout.revokes_per_block()),
             interval: AtomicU64::new(settings.interval),
             barrier: AtomicBool::new(settings.barrier),
+            lenient: AtomicBool::new(settings.lenient),
             verify: settings.verify,
             state: Mutex::new(state, locks::JOURNAL_STATE)?,
             progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
@@ -199,13 +210,18 @@ impl Journal {
         self.barrier.store(barrier, Ordering::Relaxed);
     }
 
+    /// Sets [`Settings::lenient`].
+    pub fn set_lenient(&self, lenient: bool) {
+        self.lenient.store(lenient, Ordering::Relaxed);
+    }
+
     /// What [`Self::flush`] makes the commit thread do once nothing is open.
     pub(super) fn empty_log(&self) -> Result {
         self.checkpoint(u32::MAX)?;
         let mut log = self.log.lock();
         let next = self.state.lock().committed.next();
         if log.active {
-            log.write_superblock(&self.device, None, next, 0)?;
+            self.patiently(|| log.write_superblock(&self.device, None, next, 0))?;
             log.active = false;
         }
         log.head = LogBlock(log.layout.first_block);

@@ -75,6 +75,7 @@ fn open(device: Device, image: &Image, settings: Settings) -> Arc<Journal> {
 const SETTINGS: Settings = Settings {
     interval: 60_000,
     barrier: true,
+    lenient: false,
     verify: true,
 };
 

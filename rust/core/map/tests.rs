@@ -107,6 +107,7 @@ fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
     let runs = log.iter().map(|extent| extent.run);
     allocator.add_system_zones(runs).unwrap();
     let settings = Settings {
+        lenient: false,
         interval: 60_000,
         barrier: false,
         verify: true,

@@ -3,7 +3,7 @@
 //! Unmount, remount, sync, freeze.
 
 use super::features::refuses_writing;
-use super::options::{Effective, MountOptions};
+use super::options::{Effective, ErrorPolicy, MountOptions};
 use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
@@ -27,6 +27,9 @@ impl Filesystem {
         if !writable {
             return Ok(());
         }
+        if let Some(why) = journal.aborted() {
+            self.abort_noticed(&why);
+        }
         let closed = closed.and_then(|()| self.mark_clean());
         events::unmount(&self.volume.device, closed.is_ok());
         if let Err(error) = &closed {
@@ -47,11 +50,23 @@ impl Filesystem {
         }
     }
 
+    /// [`Self::shutdown`], but what was changed in metadata so far becomes durable first.
+    pub fn shutdown_after_commit(&self) {
+        if let (Some(journal), false) = (&self.volume.journal, self.is_read_only()) {
+            // It ends either way.
+            let _ = journal.commit_all();
+        }
+        self.shutdown();
+    }
+
     /// Makes what was changed durable; without `wait` only asks for it.
     ///
     /// The caller has written the files' data before.
     pub fn sync(&self, wait: bool) -> Result {
         events::sync_fs(&self.volume.device, wait);
+        if self.has_failed() {
+            return Err(self.stopped());
+        }
         if self.is_read_only() {
             return Ok(());
         }
@@ -82,10 +97,11 @@ impl Filesystem {
         if !self.volume.view_superblock(differ)? {
             return Ok(());
         }
-        let mut handle = self.volume.start(1)?;
-        self.volume.edit_superblock(&mut handle, |raw| {
-            raw.set_free_blocks(blocks);
-            raw.set_free_inodes(inodes);
+        self.volume.change(1, |handle| {
+            self.volume.edit_superblock(handle, |raw| {
+                raw.set_free_blocks(blocks);
+                raw.set_free_inodes(inodes);
+            })
         })
     }
 
@@ -114,6 +130,7 @@ impl Filesystem {
         if let Some(journal) = &self.volume.journal {
             journal.set_interval(u64::from(effective.commit_milliseconds));
             journal.set_barrier(effective.barrier);
+            journal.set_lenient(effective.errors == ErrorPolicy::Continue);
         }
         *self.options.lock() = (*options, effective);
         Ok(())
@@ -190,9 +207,9 @@ impl Filesystem {
         if self.writable().is_err() {
             return;
         }
-        let recorded = self.volume.start(1).and_then(|mut handle| {
+        let recorded = self.volume.change(1, |handle| {
             self.volume
-                .edit_superblock(&mut handle, |raw| raw.set_last_mounted(path))
+                .edit_superblock(handle, |raw| raw.set_last_mounted(path))
         });
         // Nothing depends on it; damage was reported.
         let _ = self.report("record_mount_path", NO_INODE, recorded);

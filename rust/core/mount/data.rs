@@ -35,8 +35,8 @@ impl Filesystem {
     /// Sets attributes.
     pub fn set_attributes(&self, inode: &Inode, changes: &AttributeChanges) -> Result {
         self.writable()?;
-        let set = self.volume.start(1).and_then(|mut handle| {
-            inode.change(&self.volume, &mut handle, Touch::Attributes, |fields| {
+        let set = self.volume.change(1, |handle| {
+            inode.change(&self.volume, handle, Touch::Attributes, |fields| {
                 if let Some(mode) = changes.mode {
                     fields.mode = fields.mode & MODE_KIND | mode & !MODE_KIND;
                 }
@@ -127,7 +127,7 @@ impl Filesystem {
     fn make_durable(&self, inode: &Inode, datasync: bool) -> Result {
         if self.is_read_only() {
             return if self.has_failed() {
-                Err(Error::ReadOnly)
+                Err(self.stopped())
             } else {
                 Ok(())
             };
@@ -237,7 +237,7 @@ impl Filesystem {
     ) -> Result {
         if self.is_read_only() {
             self.fail_writes(inode, ordered);
-            return Err(Error::ReadOnly);
+            return Err(self.stopped());
         }
         let mut rest = ordered;
         loop {
@@ -284,29 +284,31 @@ impl Filesystem {
             return Ok(());
         }
         let map = inode.map()?;
-        let mut handle = loop {
+        loop {
             let credits = map
                 .credits_for_finish(&self.volume, batch)
                 .saturating_add(RECORD_CREDITS);
-            let mut handle = self.volume.start(credits)?;
-            match map.finish(&self.volume, &mut handle, batch) {
-                Ok(()) => break handle,
-                // It takes more credits than were reckoned: the rest in another handle.
-                Err(Error::Again) => inode.store(&self.volume, &mut handle)?,
-                Err(error) => {
+            let finished = self.volume.change(credits, |handle| {
+                let finished = map.finish(&self.volume, handle, batch);
+                if finished.is_err() {
                     // What was done before it failed is in the tree, so it belongs in the record.
-                    inode.store(&self.volume, &mut handle)?;
-                    return Err(error);
+                    inode.store(&self.volume, handle)?;
+                    return Ok(finished);
                 }
+                if let Some(size) = grows {
+                    self.volume.note_large_file(handle, size)?;
+                }
+                inode.change(&self.volume, handle, Touch::Data, |fields| {
+                    fields.size = grows.map_or(fields.size, |size| size.max(fields.size));
+                    Ok(())
+                })?;
+                Ok(Ok(()))
+            })?;
+            // It takes more credits than were reckoned: the rest in another handle.
+            if finished != Err(Error::Again) {
+                return finished;
             }
-        };
-        if let Some(size) = grows {
-            self.volume.note_large_file(&mut handle, size)?;
         }
-        inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
-            fields.size = grows.map_or(fields.size, |size| size.max(fields.size));
-            Ok(())
-        })
     }
 
     /// The data of these ordered extents did not reach the disk.

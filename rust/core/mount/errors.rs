@@ -6,9 +6,11 @@
 use super::Filesystem;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
-use crate::core::platform::{clock, halt, log, Level};
-use crate::format::superblock::{state, ErrorNote, ErrorPolicy};
+use crate::core::platform::{clock, damage, halt, log, Level};
+use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
 use crate::format::units::{DiskBlock, Ino};
+use core::fmt;
+use core::panic::Location;
 use core::sync::atomic::Ordering;
 
 /// How the format's own field names an error (`EXT4_ERR_*`).
@@ -44,9 +46,59 @@ const fn place(error: &Error) -> Place {
     }
 }
 
+/// What was found, and by whom.
+struct Finding<'a> {
+    function: &'static str,
+    line: u32,
+    at: Place,
+    error: &'a Error,
+}
+
+impl Finding<'_> {
+    fn note(&self) -> ErrorNote<'static> {
+        let (seconds, _) = clock::now();
+        ErrorNote {
+            seconds: u64::try_from(seconds).unwrap_or(0),
+            ino: (self.at.ino != Ino(0)).then_some(self.at.ino),
+            block: (self.at.block != DiskBlock(0)).then_some(self.at.block),
+            function: self.function,
+            line: self.line,
+            code: code(self.error),
+        }
+    }
+}
+
+/// The place in the words of ext4's messages.
+impl fmt::Display for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.function, self.line)?;
+        if self.at.ino != Ino(0) {
+            write!(f, ": inode #{}", self.at.ino)?;
+        }
+        if self.at.block != DiskBlock(0) {
+            write!(f, ": block {}", self.at.block)?;
+        }
+        Ok(())
+    }
+}
+
+/// An error without its place, which was said before.
+struct Bare<'a>(&'a Error);
+
+impl fmt::Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Error::Corrupt(_, fault) => fault.fmt(f),
+            Error::Io(_) => f.write_str("I/O error"),
+            other => other.fmt(f),
+        }
+    }
+}
+
 impl Filesystem {
     /// Passes a result through; damage is logged, recorded, and answered by the policy. No handle is
     /// open any more.
+    #[track_caller]
     pub(super) fn report<T>(
         &self,
         function: &'static str,
@@ -59,7 +111,7 @@ impl Filesystem {
         let Err(error) = result else {
             return result;
         };
-        if self.failed.load(Ordering::Acquire) {
+        if self.has_failed() {
             return Err(error);
         }
         if let Some(why) = self
@@ -69,7 +121,8 @@ impl Filesystem {
             .and_then(|journal| journal.aborted())
         {
             self.abort_noticed(&why);
-            return Err(Error::ReadOnly);
+            // Whoever made it stop hears why.
+            return Err(if error == why { error } else { self.stopped() });
         }
         if is_damage(&error) {
             self.damaged(function, ino, &error);
@@ -78,36 +131,47 @@ impl Filesystem {
     }
 
     /// Logs, records and answers one error.
+    #[track_caller]
     pub(super) fn damaged(&self, function: &'static str, ino: Ino, error: &Error) {
         let mut at = place(error);
         if at.ino == Ino(0) {
             at.ino = ino;
         }
-        events::error(&self.volume.device, at.ino, at.block, error);
-        let shown = match *error {
-            Error::Corrupt(_, fault) => Error::Corrupt(at, fault),
-            other => other,
-        };
-        log(
-            Level::Damage,
-            &self.volume.device,
-            format_args!("{function}: {shown}"),
-        );
-        let (seconds, _) = clock::now();
-        let note = ErrorNote {
-            seconds: u64::try_from(seconds).unwrap_or(0),
-            ino: (at.ino != Ino(0)).then_some(at.ino),
-            block: (at.block != DiskBlock(0)).then_some(at.block),
+        let finding = Finding {
             function,
-            line: 0,
-            code: code(error),
+            line: Location::caller().line(),
+            at,
+            error,
         };
+        self.answer(&finding, format_args!("{}", Bare(error)));
+    }
+
+    /// Treats `text` as an error that was found: so the answer to errors can be tried.
+    pub fn test_error(&self, text: &str) {
+        let finding = Finding {
+            function: "test_error",
+            line: line!(),
+            at: Place::default(),
+            error: &Error::Unsupported,
+        };
+        if !self.has_failed() {
+            self.answer(&finding, format_args!("{text}"));
+        }
+    }
+
+    /// One line in the log, word to who watches the mount, the note on the disk, and the policy.
+    fn answer(&self, finding: &Finding<'_>, text: fmt::Arguments<'_>) {
+        let (device, at) = (&self.volume.device, finding.at);
+        events::error(device, at.ino, at.block, finding.error);
+        damage(device, format_args!("{finding}"), text);
+        device.tell_watchers(finding.error.errno(), u64::from(at.ino.get()));
+        let note = finding.note();
         match self.effective().errors {
             ErrorPolicy::Continue => self.record(&note),
-            ErrorPolicy::RemountReadOnly => self.stop(error, &note),
+            ErrorPolicy::RemountReadOnly => self.end_writing(finding.error, &note),
             ErrorPolicy::Panic => {
-                self.stop(error, &note);
-                halt(&self.volume.device, format_args!("{function}: {shown}"));
+                self.end_writing(finding.error, &note);
+                halt(device, format_args!("panic forced after error: {finding}"));
             }
         }
     }
@@ -118,9 +182,9 @@ impl Filesystem {
             return;
         }
         self.mark_error_state();
-        let written = self.volume.start(1).and_then(|mut handle| {
+        let written = self.volume.change(1, |handle| {
             self.volume
-                .edit_superblock(&mut handle, |raw| raw.note_error(note))
+                .edit_superblock(handle, |raw| raw.note_error(note))
         });
         if let Err(error) = written {
             log(
@@ -132,18 +196,18 @@ impl Filesystem {
     }
 
     /// Ends all writing, then writes the note past the journal.
-    fn stop(&self, error: &Error, note: &ErrorNote<'_>) {
+    fn end_writing(&self, error: &Error, note: &ErrorNote<'_>) {
         if self.failed.swap(true, Ordering::AcqRel) || self.read_only.load(Ordering::Acquire) {
             return;
         }
         log(
             Level::Error,
             &self.volume.device,
-            format_args!("remounting filesystem read-only"),
+            format_args!("Remounting filesystem read-only"),
         );
         self.mark_error_state();
         if let Some(journal) = &self.volume.journal {
-            journal.abort(*error);
+            journal.stop(*error);
         }
         let written = self.write_superblock(|raw| raw.note_error(note));
         if let Err(error) = written {
@@ -160,30 +224,52 @@ impl Filesystem {
         self.state_bits.fetch_or(state::ERROR, Ordering::AcqRel);
     }
 
-    /// [`Error::ReadOnly`] unless changes are possible.
+    /// [`Error::ReadOnly`], or [`Error::Shutdown`] after one, unless changes are possible.
     pub(super) fn writable(&self) -> Result {
         if self.is_read_only() {
-            return Err(Error::ReadOnly);
+            return Err(self.stopped());
         }
         Ok(())
     }
 
+    /// What everything that would change the file system fails with when nothing can be changed.
+    pub(super) fn stopped(&self) -> Error {
+        if self.is_shut_down() {
+            Error::Shutdown
+        } else {
+            Error::ReadOnly
+        }
+    }
+
     /// The journal stopped by itself: that is an error like any other, but nothing goes on after it.
-    fn abort_noticed(&self, error: &Error) {
-        let (seconds, _) = clock::now();
-        let note = ErrorNote {
-            seconds: u64::try_from(seconds).unwrap_or(0),
-            ino: None,
-            block: None,
+    #[track_caller]
+    pub(super) fn abort_noticed(&self, error: &Error) {
+        let device = &self.volume.device;
+        if *error == Error::Shutdown {
+            self.failed.store(true, Ordering::Release);
+            return;
+        }
+        let finding = Finding {
             function: "journal",
-            line: 0,
-            code: code(error),
+            line: Location::caller().line(),
+            at: place(error),
+            error,
         };
-        log(
-            Level::Error,
-            &self.volume.device,
-            format_args!("journal: detected aborted journal: {error}"),
+        events::error(device, finding.at.ino, finding.at.block, error);
+        damage(
+            device,
+            format_args!("{finding}"),
+            format_args!("Detected aborted journal: {}", Bare(error)),
         );
-        self.stop(error, &note);
+        device.tell_watchers(error.errno(), 0);
+        self.end_writing(error, &finding.note());
+        if self.effective().errors == ErrorPolicy::Panic {
+            halt(device, format_args!("panic forced after error: {finding}"));
+        }
+    }
+
+    /// What the superblock remembers of errors.
+    pub fn error_record(&self) -> Result<ErrorRecord> {
+        self.volume.view_superblock(RawSuperblock::error_record)
     }
 }

@@ -26,15 +26,16 @@ pub use super::dir::Width;
 pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
 pub use super::map::{Completion, Mapping, Ordered, State};
 pub use crate::format::inode::Timestamp;
+pub use crate::format::superblock::{ErrorRecord, NotedError};
 pub use data::AttributeChanges;
 pub use features::Obstacle;
 pub use names::DirEntry;
 pub use options::{Effective, ErrorPolicy, MountOptions};
 pub use rename::Rename;
-pub use statistics::Statistics;
+pub use statistics::{Statistics, Written};
 
 use super::dir::Rules;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::inode::{Orphans, Purpose};
 use super::platform::{Arc, Device, Mutex, GFP};
 use super::volume::Volume;
@@ -100,6 +101,13 @@ impl Filesystem {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Whether it was shut down: unlike after an error, reading files fails as well.
+    pub fn is_shut_down(&self) -> bool {
+        let journal = self.volume.journal.as_ref();
+        self.has_failed()
+            && journal.is_some_and(|journal| journal.aborted() == Some(Error::Shutdown))
+    }
+
     /// The first and the last second that inodes can hold.
     pub fn time_range(&self) -> (i64, i64) {
         (
@@ -149,7 +157,7 @@ impl Filesystem {
 
     /// Reads an inode. The caller sees to it that there is only one in memory for a number.
     ///
-    /// [`Stale`](super::error::Error::Stale) when it is not in use.
+    /// [`Stale`](Error::Stale) when it is not in use.
     pub fn inode(&self, ino: Ino) -> Result<Arc<Inode>> {
         let loaded = self.report("inode", ino, Inode::load(&self.volume, ino, Purpose::Name))?;
         Ok(Arc::new(loaded, GFP)?)

@@ -260,20 +260,26 @@ impl Filesystem {
         let credits = CREATE_CREDITS
             .saturating_add(first_block_credits(dir)?)
             .saturating_add(insert_credits(dir)?);
-        let mut handle = self.volume.start(credits)?;
-        let inode = Inode::create(&self.volume, &mut handle, dir, new, target)?;
-        let Err(error) = self.furnish(&mut handle, dir, name, &inode, target) else {
-            return Ok(inode);
-        };
-        // It has no name and no links: it goes the way of every orphan.
-        inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
-            fields.links = 0;
-            Ok(())
+        let (inode, furnished) = self.volume.change(credits, |handle| {
+            let inode = Inode::create(&self.volume, handle, dir, new, target)?;
+            let furnished = self.furnish(handle, dir, name, &inode, target);
+            if let Err(error) = furnished {
+                if error.breaks_off() {
+                    return Err(error);
+                }
+                // It has no name and no links: it goes the way of every orphan.
+                inode.change(&self.volume, handle, Touch::Data, |fields| {
+                    fields.links = 0;
+                    Ok(())
+                })?;
+                self.orphans.add(&self.volume, handle, inode.ino())?;
+            }
+            Ok((inode, furnished))
         })?;
-        self.orphans.add(&self.volume, &mut handle, inode.ino())?;
-        drop(handle);
-        inode.delete(&self.volume, &self.orphans)?;
-        Err(error)
+        if furnished.is_err() {
+            inode.delete(&self.volume, &self.orphans)?;
+        }
+        furnished.map(|()| inode)
     }
 
     pub(super) fn has_uncounted_links(&self) -> bool {
@@ -334,16 +340,15 @@ impl Filesystem {
         if self.directory(dir)?.lookup(name)?.is_some() {
             return Err(Error::Exists);
         }
-        let mut handle = self
-            .volume
-            .start(insert_credits(dir)?.saturating_add(1 + ORPHAN_CREDITS))?;
-        self.add_name(&mut handle, dir, name, inode, |_| {})?;
-        // A file made without a name is an orphan until now.
-        self.orphans
-            .remove(&self.volume, &mut handle, inode.ino())?;
-        inode.change(&self.volume, &mut handle, Touch::Data, |fields| {
-            fields.ctime = now();
-            add_link(fields)
+        let credits = insert_credits(dir)?.saturating_add(1 + ORPHAN_CREDITS);
+        self.volume.change(credits, |handle| {
+            self.add_name(handle, dir, name, inode, |_| {})?;
+            // A file made without a name is an orphan until now.
+            self.orphans.remove(&self.volume, handle, inode.ino())?;
+            inode.change(&self.volume, handle, Touch::Data, |fields| {
+                fields.ctime = now();
+                add_link(fields)
+            })
         })
     }
 
@@ -367,9 +372,11 @@ impl Filesystem {
             return Err(Error::IsDirectory);
         }
         let found = self.find(dir, name, inode)?;
-        let mut handle = self.volume.start(ENTRY_CREDITS + 1 + ORPHAN_CREDITS)?;
-        self.remove_name(&mut handle, dir, name, &found, |_| {})?;
-        self.drop_name_of(&mut handle, inode)
+        self.volume
+            .change(ENTRY_CREDITS + 1 + ORPHAN_CREDITS, |handle| {
+                self.remove_name(handle, dir, name, &found, |_| {})?;
+                self.drop_name_of(handle, inode)
+            })
     }
 
     /// One name of a file is gone: its count shrinks, and without any it is an orphan.
@@ -396,9 +403,11 @@ impl Filesystem {
             return Err(Error::NotEmpty);
         }
         let found = self.find(dir, name, inode)?;
-        let mut handle = self.volume.start(ENTRY_CREDITS + 1 + ORPHAN_CREDITS)?;
-        self.remove_name(&mut handle, dir, name, &found, drop_directory_link)?;
-        self.drop_directory(&mut handle, inode)
+        self.volume
+            .change(ENTRY_CREDITS + 1 + ORPHAN_CREDITS, |handle| {
+                self.remove_name(handle, dir, name, &found, drop_directory_link)?;
+                self.drop_directory(handle, inode)
+            })
     }
 
     /// The only name of an empty directory is gone.

@@ -4,7 +4,7 @@
 //! order. Nothing is written before the disk was judged.
 
 use super::features::{refuses_reading, refuses_writing};
-use super::options::{Effective, MountOptions};
+use super::options::{Effective, ErrorPolicy, MountOptions};
 use super::superblock::{self, mark_in_use};
 use super::{journal_map, Filesystem};
 use crate::core::alloc::Allocator;
@@ -198,7 +198,7 @@ impl Opened {
             let marked = |raw: &mut RawSuperblock| raw.set_state(raw.state.get() | state::ERROR);
             superblock::write_raw(device, &self.superblock.geometry, &self.checksums, marked)?;
             self.superblock.state |= state::ERROR;
-            start.errno = 0;
+            start.clear_error(device)?;
         }
         Ok(Recovered {
             start: Some(start),
@@ -318,6 +318,7 @@ impl Filesystem {
                 let settings = Settings {
                     interval: u64::from(effective.commit_milliseconds),
                     barrier: effective.barrier,
+                    lenient: effective.errors == ErrorPolicy::Continue,
                     verify: options.verify,
                 };
                 Some(Journal::open(
@@ -458,12 +459,13 @@ impl Filesystem {
             inode.delete(&self.volume, &self.orphans)?;
             return Ok(true);
         }
-        let mut handle = self.volume.start(inode.truncate_credits())?;
-        if inode.can_truncate() {
-            inode.remove_from(&self.volume, &self.orphans, &mut handle, inode.disk_size())?;
-        } else {
-            self.orphans.remove(&self.volume, &mut handle, ino)?;
-        }
+        self.volume.change(inode.truncate_credits(), |handle| {
+            if inode.can_truncate() {
+                inode.remove_from(&self.volume, &self.orphans, handle, inode.disk_size())
+            } else {
+                self.orphans.remove(&self.volume, handle, ino)
+            }
+        })?;
         Ok(false)
     }
 }

@@ -87,14 +87,24 @@ impl Filesystem {
             return Ok(());
         }
         let present = self.check_rename(rename)?;
-        let mut handle = self
-            .volume
-            .start(insert_credits(rename.new_dir)?.saturating_add(CREDITS))?;
+        let credits = insert_credits(rename.new_dir)?.saturating_add(CREDITS);
+        self.volume.change(credits, |handle| {
+            self.move_name(handle, rename, present.as_ref())
+        })
+    }
+
+    /// Moves the name; `present` is where the new one is already.
+    fn move_name(
+        &self,
+        handle: &mut Handle<'_>,
+        rename: &Rename<'_>,
+        present: Option<&Found>,
+    ) -> Result {
         let moves = rename.moves_directory();
-        match &present {
-            Some(found) => self.replace_name(&mut handle, rename, found)?,
+        match present {
+            Some(found) => self.replace_name(handle, rename, found)?,
             None => self.add_name(
-                &mut handle,
+                handle,
                 rename.new_dir,
                 rename.new_name,
                 rename.inode,
@@ -108,37 +118,31 @@ impl Filesystem {
         // The entry may have moved when the new one was added: it is looked up again.
         let found = self.find(rename.old_dir, rename.old_name, rename.inode)?;
         let loses = rename.inode.kind() == InodeKind::Directory && (moves || present.is_some());
-        self.remove_name(
-            &mut handle,
-            rename.old_dir,
-            rename.old_name,
-            &found,
-            |parent| {
-                if loses {
-                    drop_directory_link(parent);
-                }
-            },
-        )?;
+        self.remove_name(handle, rename.old_dir, rename.old_name, &found, |parent| {
+            if loses {
+                drop_directory_link(parent);
+            }
+        })?;
         if moves {
             let mut directory = self.directory(rename.inode)?;
-            directory.set_parent(&mut handle, rename.new_dir.ino())?;
+            directory.set_parent(handle, rename.new_dir.ino())?;
             // Its names are the same as before.
             let mtime = rename.inode.fields().mtime;
-            self.store_directory(&mut handle, rename.inode, &directory, |fields| {
+            self.store_directory(handle, rename.inode, &directory, |fields| {
                 fields.mtime = mtime
             })?;
         }
         rename
             .inode
-            .change(&self.volume, &mut handle, Touch::Data, |fields| {
+            .change(&self.volume, handle, Touch::Data, |fields| {
                 fields.ctime = now();
                 Ok(())
             })?;
         match rename.target {
             Some(target) if target.kind() == InodeKind::Directory => {
-                self.drop_directory(&mut handle, target)
+                self.drop_directory(handle, target)
             }
-            Some(target) => self.drop_name_of(&mut handle, target),
+            Some(target) => self.drop_name_of(handle, target),
             None => Ok(()),
         }
     }

@@ -26,7 +26,28 @@ pub struct Statistics {
     pub name_max: u32,
 }
 
+/// What was written, and what waits to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// KiB since the file system was made.
+    pub lifetime_kbytes: u64,
+    /// KiB since it was mounted.
+    pub session_kbytes: u64,
+    /// Blocks promised to data that is not written yet, those for tree nodes included.
+    pub delayed_blocks: u64,
+}
+
 impl Filesystem {
+    /// How much was written so far.
+    pub fn written(&self) -> Written {
+        let lifetime = self.kbytes_written();
+        Written {
+            lifetime_kbytes: lifetime,
+            session_kbytes: lifetime.saturating_sub(self.volume.superblock.kbytes_written),
+            delayed_blocks: self.volume.allocator.statistics().reserved_blocks,
+        }
+    }
+
     /// What `statfs` wants to know.
     pub fn statistics(&self) -> Statistics {
         let counts = self.volume.allocator.statistics();

@@ -98,7 +98,7 @@ impl Filesystem {
     }
 
     /// KiB written over the file system's life.
-    fn kbytes_written(&self) -> u64 {
+    pub(super) fn kbytes_written(&self) -> u64 {
         let sectors = self
             .volume
             .device

@@ -357,6 +357,30 @@ impl RawSuperblock {
         self.state.set(self.state.get() | state::ERROR);
     }
 
+    /// What the error fields say.
+    pub fn error_record(&self) -> ErrorRecord {
+        let seconds = |low: U32, high: u8| u64::from(low.get()) | (u64::from(high) << 32);
+        ErrorRecord {
+            count: self.error_count.get(),
+            first: NotedError {
+                seconds: seconds(self.first_error_time, self.first_error_time_hi),
+                ino: self.first_error_ino.get(),
+                block: self.first_error_block.get(),
+                line: self.first_error_line.get(),
+                code: self.first_error_errcode,
+                function: self.first_error_func,
+            },
+            last: NotedError {
+                seconds: seconds(self.last_error_time, self.last_error_time_hi),
+                ino: self.last_error_ino.get(),
+                block: self.last_error_block.get(),
+                line: self.last_error_line.get(),
+                code: self.last_error_errcode,
+                function: self.last_error_func,
+            },
+        }
+    }
+
     /// Takes over the error fields (count, first, last) of `other`: they are not to be lost when
     /// a replay of the journal brings back an older superblock.
     pub fn keep_errors_of(&mut self, other: &Self) {
@@ -378,7 +402,35 @@ impl RawSuperblock {
     }
 }
 
-/// One error, as the superblock remembers it.
+/// All that the superblock remembers of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorRecord {
+    /// How many there were since the last check.
+    pub count: u32,
+    /// The first one; its time is 0 when there was none.
+    pub first: NotedError,
+    /// The last one.
+    pub last: NotedError,
+}
+
+/// An error as it was read from the superblock; see [`ErrorNote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedError {
+    /// Seconds since 1970.
+    pub seconds: u64,
+    /// The inode, or 0.
+    pub ino: u32,
+    /// The block, or 0.
+    pub block: u64,
+    /// The source line.
+    pub line: u32,
+    /// `EXT4_ERR_*`.
+    pub code: u8,
+    /// The function, padded with zeros; any bytes may be in it.
+    pub function: [u8; 32],
+}
+
+/// One error to be remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorNote<'a> {
     /// Seconds since 1970.

@@ -62,17 +62,20 @@ impl WriteClass {
 ///
 /// # Invariants
 ///
-/// `bdev` is open while the value exists.
+/// `bdev` is open while the value exists; `mount` is null or the live superblock that it is of.
 pub struct Device {
     bdev: NonNull<bindings::block_device>,
+    mount: *mut bindings::super_block,
     block_size: AtomicU32,
+    messages: AtomicU32,
+    warnings: AtomicU32,
     /// Terminated.
     name: [u8; NAME],
 }
 
 // SAFETY: A block device may be used from any task.
 unsafe impl Send for Device {}
-// SAFETY: As above; the block size is atomic and the rest constant.
+// SAFETY: As above; a superblock too may be used from any task. The rest is atomic or constant.
 unsafe impl Sync for Device {}
 
 impl fmt::Display for Device {
@@ -124,8 +127,26 @@ impl Device {
         let bdev = unsafe { NonNull::new_unchecked(bdev) };
         Self {
             bdev,
+            mount: ptr::null_mut(),
             block_size: AtomicU32::new(1024),
+            messages: AtomicU32::new(0),
+            warnings: AtomicU32::new(0),
             name,
+        }
+    }
+
+    /// The device of a mount.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::from_raw`], with `sb->s_bdev` for the device.
+    pub unsafe fn of_mount(sb: *mut bindings::super_block) -> Self {
+        // SAFETY: The caller's promise.
+        let device = unsafe { Self::from_raw((*sb).s_bdev) };
+        // INVARIANT: The superblock outlives `put_super`, and so the value.
+        Self {
+            mount: sb,
+            ..device
         }
     }
 
@@ -136,6 +157,35 @@ impl Device {
     /// The kernel's short name of the device.
     pub fn name(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.name).unwrap_or(c"?")
+    }
+
+    /// Notes that there was a message about the device for the log, printed or not.
+    pub(in crate::linux) fn count_message(&self, warning: bool) {
+        let count = if warning {
+            &self.warnings
+        } else {
+            &self.messages
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many messages there were for the log that were not warnings.
+    pub fn messages(&self) -> u32 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// How many warnings there were for the log.
+    pub fn warnings(&self) -> u32 {
+        self.warnings.load(Ordering::Relaxed)
+    }
+
+    /// Tells who watches the mount (`fanotify`'s `FAN_FS_ERROR`) of an error of its metadata, in the
+    /// inode `ino` if not 0. Does not sleep.
+    pub fn tell_watchers(&self, errno: i32, ino: u64) {
+        if errno > 0 && !self.mount.is_null() {
+            // SAFETY: The type invariant; the error is negative, as the call asks for.
+            unsafe { bindings::fserror_report_ino(self.mount, ino, -errno) };
+        }
     }
 
     /// The size of the blocks that the other calls speak of, in bytes.

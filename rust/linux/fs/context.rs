@@ -9,6 +9,7 @@ use super::sb::{flag, NewSuper, Rooted, SuperBlock};
 use super::super_ops::{kill_sb, InodeCache, SuperOps};
 use super::FileSystem;
 use crate::linux::bindings;
+use crate::linux::sysfs::Root;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
@@ -82,11 +83,17 @@ pub(super) struct TypeBox<F: FileSystem> {
     /// First, so that `s_type` points to all of it.
     raw: bindings::file_system_type,
     cache: Arc<InodeCache<F>>,
+    root: Option<Arc<Root>>,
 }
 
 impl<F: FileSystem> TypeBox<F> {
     pub(super) fn cache(&self) -> &InodeCache<F> {
         &self.cache
+    }
+
+    /// The folder of the type in sysfs.
+    pub(super) fn root(&self) -> Option<&Root> {
+        self.root.as_deref()
     }
 }
 
@@ -105,6 +112,7 @@ pub(super) unsafe fn type_of<F: FileSystem>(
 pub struct Registration<F: FileSystem> {
     types: KVec<*mut TypeBox<F>>,
     cache: Arc<InodeCache<F>>,
+    root: Option<Arc<Root>>,
     module: &'static ThisModule,
 }
 
@@ -120,8 +128,15 @@ impl<F: ContextOps> Registration<F> {
         Ok(Self {
             types: KVec::new(),
             cache,
+            root: None,
             module,
         })
+    }
+
+    /// Makes `/sys/fs/NAME`, in which each mount of a name registered from now on may have a folder.
+    pub fn make_sysfs_root(&mut self, name: &CStr) -> Result {
+        self.root = Some(Arc::new(Root::new(name)?, GFP_KERNEL)?);
+        Ok(())
     }
 
     /// Makes `F` known under one more name; `EBUSY` when the name is taken.
@@ -150,6 +165,7 @@ impl<F: ContextOps> Registration<F> {
                     ..pin_init::zeroed()
                 },
                 cache: self.cache.clone(),
+                root: self.root.clone(),
             },
             GFP_KERNEL,
         )?;

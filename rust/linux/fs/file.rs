@@ -15,7 +15,9 @@ use core::marker::PhantomData;
 use kernel::error::{from_result, to_result, VTABLE_DEFAULT_ERROR};
 use kernel::ffi;
 use kernel::prelude::*;
+use kernel::transmute::FromBytes;
 use kernel::types::Opaque;
+use kernel::uaccess::{UserPtr, UserSlice};
 
 /// Wraps `struct file`.
 ///
@@ -97,6 +99,12 @@ impl<F: FileSystem> File<F> {
         // SAFETY: The type invariant.
         position(unsafe { bindings::vfs_setpos(self.as_raw(), offset(pos), offset(max)) })
     }
+
+    /// Whether the caller may administer the system.
+    pub fn caller_is_admin() -> bool {
+        // SAFETY: Asks about the calling task.
+        unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as ffi::c_int) }
+    }
 }
 
 pub(in crate::linux) fn position(returned: bindings::loff_t) -> Result<u64> {
@@ -137,6 +145,23 @@ impl Seek {
             bindings::SEEK_HOLE => SeekKind::Hole,
             _ => SeekKind::Position,
         }
+    }
+}
+
+/// What a command of `ioctl` is given: a number, or where a value is.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument(usize);
+
+impl Argument {
+    /// The number.
+    pub fn number(self) -> usize {
+        self.0
+    }
+
+    /// The value in the caller's memory that it points to.
+    pub fn read<T: FromBytes>(self) -> Result<T> {
+        let there = UserSlice::new(UserPtr::from_addr(self.0), size_of::<T>());
+        there.reader().read()
     }
 }
 
@@ -219,7 +244,7 @@ pub trait FileOps<F: FileSystem>: 'static {
     }
 
     /// A command of `ioctl`; `ENOTTY` for what is not known.
-    fn ioctl(_file: &File<F>, _command: u32, _argument: usize) -> Result<isize> {
+    fn ioctl(_file: &File<F>, _command: u32, _argument: Argument) -> Result<isize> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -394,7 +419,7 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
     ) -> ffi::c_long {
         from_result(|| {
             // SAFETY: The VFS's objects are live.
-            O::ioctl(unsafe { File::from_raw(file) }, command, argument)
+            O::ioctl(unsafe { File::from_raw(file) }, command, Argument(argument))
         })
     }
 

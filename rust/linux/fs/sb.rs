@@ -4,6 +4,7 @@
 //!
 //! C header: `include/linux/fs/super_types.h` (`struct super_block`).
 
+use super::context::type_of;
 use super::inode::Inode;
 use super::new_inode::{DraftInode, Iget, NewInode};
 use super::super_ops::{SuperOps, SuperVTable};
@@ -13,6 +14,7 @@ use super::FileSystem;
 use crate::linux::bindings;
 use crate::linux::block::device::Device;
 use crate::linux::mm::folio;
+use crate::linux::sysfs::{Folder, Values};
 use core::marker::PhantomData;
 use core::ptr;
 use kernel::error::to_result;
@@ -76,7 +78,7 @@ impl<F: FileSystem> SuperBlock<F> {
     pub fn device(&self) -> Device {
         const { assert!(F::ON_DEVICE) };
         // SAFETY: `s_bdev` is open from before `fill_super` until after `put_super`.
-        unsafe { Device::from_raw((*self.as_raw()).s_bdev) }
+        unsafe { Device::of_mount(self.as_raw()) }
     }
 
     /// The block size in bytes.
@@ -197,6 +199,33 @@ impl<F: FileSystem> SuperBlock<F> {
         self.info().completions.flush();
     }
 
+    /// Freezes the file system, does something, and thaws it.
+    pub fn while_frozen(&self, what: impl FnOnce()) -> Result {
+        const { assert!(F::ON_DEVICE) };
+        // SAFETY: The device is open; each freeze is followed by its thaw.
+        unsafe {
+            let device = (*self.as_raw()).s_bdev;
+            to_result(bindings::bdev_freeze(device))?;
+            what();
+            to_result(bindings::bdev_thaw(device))
+        }
+    }
+
+    /// Tells who watches the mount that it was shut down.
+    pub fn report_shutdown(&self) {
+        // SAFETY: The superblock is live.
+        unsafe {
+            bindings::fserror_report_ino(self.as_raw(), 0, -(bindings::ESHUTDOWN as i32));
+        }
+    }
+
+    /// Makes a folder in sysfs, called like the device, in that of the file system's type.
+    pub fn sysfs_folder<T: Values>(&self, values: T) -> Result<Folder<T>> {
+        // SAFETY: The superblock's type is registered for `F`, and lives as long as it.
+        let root = unsafe { &*type_of::<F>((*self.as_raw()).s_type) }.root();
+        Folder::new(root.ok_or(ENOENT)?, self.id(), values)
+    }
+
     /// Keeps the file system from being frozen while a change of its own is made.
     pub fn start_internal_write(&self) -> InternalWrite<'_, F> {
         // SAFETY: The superblock is live; the guard ends what is begun here.
@@ -248,10 +277,10 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
     }
 
     /// The block device.
-    pub fn device(&self) -> Device {
+    pub fn device(&mut self) -> Device {
         const { assert!(F::ON_DEVICE) };
         // SAFETY: `get_tree_bdev` has opened it.
-        unsafe { Device::from_raw(self.0.s_bdev) }
+        unsafe { Device::of_mount(self.0) }
     }
 
     /// The device number, as trace events print it.

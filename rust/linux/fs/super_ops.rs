@@ -79,6 +79,11 @@ pub trait SuperOps: FileSystem {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// An error was reported to who watches the mount. Runs in a worker.
+    fn report_error(_sb: &SuperBlock<Self>) {
+        kernel::build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Data writes have ended for which [`super::writeback::WritebackOps::needs_finish`] had said
     /// yes. Their folios stay under writeback until this returns. Runs in a worker of the mount,
     /// one at a time, in a scope in which allocation does not come back into file systems.
@@ -177,6 +182,7 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
         statfs: slot!(F::HAS_STATFS, Self::statfs),
         show_options: slot!(F::HAS_SHOW_OPTIONS, Self::show_options),
         shutdown: slot!(F::HAS_SHUTDOWN, Self::shutdown),
+        report_error: slot!(F::HAS_REPORT_ERROR, Self::report_error),
         ..pin_init::zeroed()
     };
 
@@ -358,6 +364,14 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     unsafe extern "C" fn shutdown(sb: *mut bindings::super_block) {
         // SAFETY: The VFS calls it between mounting and unmounting.
         F::shutdown(unsafe { SuperBlock::from_raw(sb) });
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::alloc_inode`].
+    unsafe extern "C" fn report_error(event: *const bindings::fserror_event) {
+        // SAFETY: The VFS calls it between mounting and unmounting, which waits for it.
+        F::report_error(unsafe { SuperBlock::from_raw((*event).sb) });
     }
 }
 

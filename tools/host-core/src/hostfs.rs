@@ -98,6 +98,15 @@ impl HostFs {
         Ok(())
     }
 
+    /// Lets go of all inodes and of what could not be written.
+    pub fn let_go(&mut self) {
+        self.open.clear();
+        for node in std::mem::take(&mut self.nodes).into_values() {
+            // As in the kernel: what matters was logged, nobody is left to be told.
+            let _ = self.fs.evict(&node.inode);
+        }
+    }
+
     /// Writes everything back and unmounts.
     pub fn unmount(mut self) -> Result {
         self.finish()?;

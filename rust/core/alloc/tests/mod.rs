@@ -93,6 +93,7 @@ impl Volume {
         }
         let start = Start::read(&device, extents, true, sums).unwrap();
         let settings = Settings {
+            lenient: false,
             interval: 3_600_000,
             barrier: true,
             verify: true,

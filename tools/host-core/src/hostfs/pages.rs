@@ -227,15 +227,25 @@ impl HostFs {
 
     /// Writes an inode's dirty blocks to the device and finishes them.
     pub fn flush(&mut self, ino: Ino) -> Result {
-        let submitted = self.submit(ino)?;
-        self.complete(ino, &submitted)
+        self.write_back(ino, 0..u32::MAX)
+    }
+
+    /// Writes dirty blocks back. What could not be written is lost, and the space promised to it free.
+    fn write_back(&mut self, ino: Ino, blocks: Range<u32>) -> Result {
+        let submitted = self.submit_blocks(ino, blocks.clone());
+        let written = submitted.and_then(|submitted| self.complete(ino, &submitted));
+        if let (Err(_), Some(node)) = (&written, self.nodes.get_mut(&ino.get())) {
+            node.dirty.retain(|block, _| !blocks.contains(block));
+            let (first, count) = (FileBlock(blocks.start), blocks.end - blocks.start);
+            self.fs.release_delayed(&node.inode, first, count)?;
+        }
+        written
     }
 
     /// Writes the dirty blocks of the bytes from `first` to `last` back.
     fn flush_range(&mut self, ino: Ino, first: u64, last: u64) -> Result {
         let blocks = (first / self.block_size()) as u32..(last / self.block_size() + 1) as u32;
-        let submitted = self.submit_blocks(ino, blocks)?;
-        self.complete(ino, &submitted)
+        self.write_back(ino, blocks)
     }
 
     /// Sets the size of a file.
