@@ -65,10 +65,11 @@ impl Overlay {
         self.copy_in(offset, &from[..len]);
     }
 
-    /// What was written: offsets and bytes, in order.
+    /// What is not as it was: offsets and bytes, in order.
     pub fn changes(&self) -> Vec<(u64, [u8; GRAIN])> {
         let own = self.own();
-        own.iter().map(|(at, grain)| (*at, *grain)).collect()
+        let changed = own.iter().filter(|(at, grain)| self.original(**at) != **grain);
+        changed.map(|(at, grain)| (*at, *grain)).collect()
     }
 
     fn own(&self) -> MutexGuard<'_, BTreeMap<u64, [u8; GRAIN]>> {
