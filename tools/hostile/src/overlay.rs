@@ -68,7 +68,9 @@ impl Overlay {
     /// What is not as it was: offsets and bytes, in order.
     pub fn changes(&self) -> Vec<(u64, [u8; GRAIN])> {
         let own = self.own();
-        let changed = own.iter().filter(|(at, grain)| self.original(**at) != **grain);
+        let changed = own
+            .iter()
+            .filter(|(at, grain)| self.original(**at) != **grain);
         changed.map(|(at, grain)| (*at, *grain)).collect()
     }
 
