@@ -38,17 +38,23 @@ impl Drop for TempFile {
     }
 }
 
-/// What a program of e2fsprogs prints; its directory may be missing from `PATH`.
+/// Where a program is; the directory of e2fsprogs may be missing from `PATH`.
+fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
+    folders
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| program.into())
+}
+
+/// What a program of e2fsprogs prints.
 pub fn run(program: &str, args: &[&str], image: &Path) -> (i32, String) {
-    let path = format!(
-        "/usr/sbin:/sbin:{}",
-        std::env::var("PATH").unwrap_or_default()
-    );
-    let output = Command::new(program)
-        .env("PATH", path)
-        .args(args)
-        .arg(image)
-        .output();
+    // By its path: std forks, at the price of all this process's pages, when it is to search another
+    // `PATH` than its own.
+    let output = Command::new(find(program)).args(args).arg(image).output();
     let output = output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
     let text = [output.stdout, output.stderr].concat();
     (
