@@ -122,7 +122,10 @@ pub fn apply(list: &[u8]) -> Option<Damaged> {
                 rest = more;
                 Action::Put(bytes)
             }
-            2 => Action::Number(NUMBERS[usize::from(operand % 16)], 1 << (operand >> 4 & 1)),
+            2 => Action::Number(
+                NUMBERS[usize::from(operand % 16)],
+                1 << ((operand >> 4) & 1),
+            ),
             3 => Action::Number(NUMBERS[usize::from(operand % 16)], 4),
             4 => Action::BlockOf(other),
             5 => Action::OwnerOf(other),

@@ -186,7 +186,7 @@ pub fn extent_node(data: &[u8]) {
 fn edit_extents(bytes: &mut [u8], words: &[u32]) {
     let mut other = vec![0; 1024];
     for word in words.iter().take(50) {
-        let (at, lblk) = ((word >> 8 & 0x3ff) as u16, FileBlock(word >> 12));
+        let (at, lblk) = (((word >> 8) & 0x3ff) as u16, FileBlock(word >> 12));
         let Ok(mut node) = NodeMut::new(bytes) else {
             return;
         };
@@ -199,7 +199,7 @@ fn edit_extents(bytes: &mut [u8], words: &[u32]) {
         let _ = match word % 8 {
             0 => node.insert_extent(at, &extent),
             1 => node.set_extent(at, &extent),
-            2 => node.remove(at, (word >> 18 & 0xff) as u16),
+            2 => node.remove(at, ((word >> 18) & 0xff) as u16),
             3 => node.set_key(at, lblk),
             4 => NodeMut::init(&mut other, node.view().header().depth)
                 .and_then(|mut other| node.move_tail(at, &mut other)),

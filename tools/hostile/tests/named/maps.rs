@@ -361,7 +361,9 @@ fn bitmaps_that_call_everything_free() {
                         .any(|b| b.get() == base + u64::from(bit));
                 // Special inodes and the spare descriptors stay.
                 let kept = fixed
-                    || bits[bit as usize / 8] & 1 << (bit % 8) != 0 && place.owner == 0 && bit < 60;
+                    || bits[bit as usize / 8] & (1 << (bit % 8)) != 0
+                        && place.owner == 0
+                        && bit < 60;
                 if !kept {
                     bits[bit as usize / 8] &= !(1 << (bit % 8));
                     free += 1;
