@@ -74,7 +74,7 @@ lint: ## Layer rule, unsafe's one room, sizes, formatting, clippy
 
 .PHONY: doc
 doc: ## Build the pages of the code in tools/target/doc
-	@cd tools && setup/cargo doc --no-deps --workspace --document-private-items
+	@cd tools && RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" setup/cargo doc --no-deps --workspace --document-private-items
 
 .PHONY: clean
 clean: ## Remove what was built in the checkout

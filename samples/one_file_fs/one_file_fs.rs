@@ -35,7 +35,7 @@ use linux::fs::sb::{NewSuper, Rooted, SuperBlock};
 use linux::fs::super_ops::SuperOps;
 use linux::fs::writeback::{Control, Finished, Write, WritebackOps};
 use linux::fs::FileSystem;
-use linux::iomap::direct::{self, DirectOps, How};
+use linux::iomap::direct::{self, DirectOps};
 use linux::iomap::fiemap::Fiemap;
 use linux::iomap::{self, Extent, Flags, IomapOps, IomapWriteOps, Mapping};
 use linux::sync::{lock_class, Mutex};
@@ -389,7 +389,7 @@ impl FileOps<OneFileFs> for Data {
         }
         let inode = iocb.inode().to_owned_ref();
         let _locked = inode.lock_shared();
-        direct::transfer::<_, Lookup, direct::NoEnd>(iocb, to, How::default())
+        direct::transfer::<_, Lookup, direct::NoEnd>(iocb, to, false)
     }
 
     fn write_iter(iocb: &mut Kiocb<'_, OneFileFs>, from: &mut IovIter<'_>) -> Result<usize> {
@@ -406,14 +406,7 @@ impl FileOps<OneFileFs> for Data {
             iomap::zero_range::<_, Buffered>(&inode, inode.size(), pos - inode.size())?;
         }
         let written = if iocb.is_direct() {
-            match direct::transfer::<_, Direct, Direct>(
-                iocb,
-                from,
-                How {
-                    wait: true,
-                    ..How::default()
-                },
-            ) {
+            match direct::transfer::<_, Direct, Direct>(iocb, from, true) {
                 Err(error) if error == ENOTBLK => iomap::buffered_write::<_, Buffered>(iocb, from)?,
                 other => other?,
             }

@@ -11,6 +11,7 @@
 
 mod kind;
 mod seal;
+mod shared;
 
 pub use kind::{Kind, Owner};
 pub use seal::Sealer;

@@ -60,7 +60,7 @@ impl Inode {
     /// Takes a free inode number near `parent` and writes the first record of the new inode. It has
     /// no links yet, and no blocks.
     ///
-    /// `target` is a symbolic link's. Spends up to [`super::super::mount::INODE_CREDITS`] credits.
+    /// `target` is a symbolic link's. Spends up to [`crate::core::alloc::INODE_CREDITS`] credits.
     pub fn create(
         volume: &Volume,
         handle: &mut Handle<'_>,

@@ -4,10 +4,10 @@
 //! the log space of old transactions can be used again.
 
 use super::Journal;
-use crate::core::cache::Buffer;
+use crate::core::cache::{Buffer, Cache, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::platform::{clock, Block, Vec, WriteClass, GFP};
+use crate::core::platform::{clock, Block, Device, Vec, WriteClass, GFP};
 use crate::core::sort;
 use crate::format::units::{LogBlock, Tid};
 
@@ -25,14 +25,18 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// The blocks of which this transaction has the newest committed version. Newer transactions
     /// write the others.
-    fn newest(&self) -> Result<Vec<(u64, Block)>> {
+    fn newest(&self, device: &Device, cache: &Cache) -> Result<Vec<(u64, Block)>> {
         let mut blocks = Vec::new();
         for buffer in &self.buffers {
-            if let Some((tid, data)) = &buffer.version().committed {
-                if *tid == self.tid {
-                    blocks.push((buffer.block().get(), data.clone()), GFP)?;
-                }
-            }
+            let committed = buffer.version().committed.clone();
+            let Some((_, data)) = committed.filter(|(tid, _)| *tid == self.tid) else {
+                continue;
+            };
+            let data = match buffer.kind() {
+                Kind::Superblock => cache.with_bytes_of_others(device, &data)?,
+                _ => data,
+            };
+            blocks.push((buffer.block().get(), data), GFP)?;
         }
         sort::by(&mut blocks, |a, b| a.0 < b.0);
         Ok(blocks)
@@ -88,8 +92,12 @@ impl Journal {
             if freed >= missing {
                 break;
             }
-            let blocks = self.patiently(|| checkpoint.newest())?;
+            let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
             self.patiently(|| Ok(self.device.write_blocks(&blocks, WriteClass::Background)?))?;
+            let superblock = self.cache.sealer().geometry().superblock_block();
+            if blocks.iter().any(|(block, _)| *block == superblock.get()) {
+                self.device.forget_cached(superblock.get());
+            }
             let written = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
             let in_all = u32::try_from(checkpoint.buffers.len()).unwrap_or(u32::MAX);
             let time = clock::monotonic_ns().saturating_sub(began);

@@ -38,6 +38,7 @@ pub(super) fn write_raw(
 ) -> Result {
     let at = geometry.superblock_block();
     let failed = |error| Error::at_block(error, at);
+    device.write_cached(at.get()).map_err(failed)?;
     let mut block: Block = device.read_block(at.get()).map_err(failed)?;
     let bytes = block.get_mut().ok_or(Error::NoMemory)?;
     edit_block(geometry, bytes, edit)?;
@@ -51,6 +52,7 @@ pub(super) fn write_raw(
     device
         .write_blocks(&[(at.get(), block)], WriteClass::Journal)
         .map_err(failed)?;
+    device.forget_cached(at.get());
     device.flush().map_err(failed)
 }
 

@@ -248,6 +248,25 @@ impl Device {
         Ok(())
     }
 
+    /// Waits until what others have changed of a block by way of the device's page cache is on the device.
+    pub fn write_cached(&self, block: u64) -> Result<(), DeviceError> {
+        let start = self.sector(block, 1)?.saturating_mul(SECTOR) as bindings::loff_t;
+        let end = start.saturating_add(i64::from(self.block_size()) - 1);
+        // SAFETY: Open: the type invariant. The mapping lives with the device.
+        check(unsafe {
+            bindings::filemap_write_and_wait_range((*self.raw()).bd_mapping, start, end)
+        })
+    }
+
+    /// Drops a block from the device's page cache, unless it was changed there, so that others see
+    /// what was written around it, and do not write it back as it was.
+    pub fn forget_cached(&self, block: u64) {
+        let offset = block.saturating_mul(u64::from(self.block_size()));
+        let page = (offset >> bindings::PAGE_SHIFT) as usize;
+        // SAFETY: Open: the type invariant. The mapping lives with the device.
+        unsafe { bindings::invalidate_mapping_pages((*self.raw()).bd_mapping, page, page) };
+    }
+
     /// Reads one block.
     pub fn read_block(&self, block: u64) -> Result<Block, DeviceError> {
         let mut contents = Block::zeroed(self.block_size() as usize)?;

@@ -5,6 +5,7 @@
 use host_core::core::error::Error;
 use host_core::core::mount::{AttributeChanges, MountOptions};
 use host_core::host::caller;
+use host_core::host::device::Backend;
 use host_core::host::recording::Recording;
 use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::{assert_clean, debugfs, mkfs};
@@ -84,6 +85,25 @@ fn the_share_of_root_is_for_root() {
     caller::set_privileged(false);
     fs.unmount().unwrap();
     assert_clean(&device.contents());
+}
+
+#[test]
+fn bytes_around_the_superblock_are_others() {
+    let device = Recording::new(mkfs(64 * MIB, &["-b", "4096", "-O", "^orphan_file"]));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    // An orphan is noted in the superblock, in a transaction.
+    fs.create("/file", 0o644).unwrap();
+    let ino = fs.hold("/file").unwrap();
+    fs.unlink("/file").unwrap();
+    fs.sync().unwrap();
+    let (boot, rest) = (pattern(1024, 7), pattern(2048, 9));
+    device.write_at(0, &boot).unwrap();
+    device.write_at(2048, &rest).unwrap();
+    fs.release(ino).unwrap();
+    fs.unmount().unwrap();
+    let image = device.contents();
+    assert!(image[..1024] == boot && image[2048..4096] == rest);
+    assert_clean(&image);
 }
 
 fn pattern(len: usize, seed: u8) -> Vec<u8> {
