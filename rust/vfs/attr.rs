@@ -15,6 +15,7 @@ use crate::linux::fs::inode_ops::InodeOps;
 use crate::linux::iomap;
 use crate::linux::iomap::fiemap::Fiemap;
 use core::cmp::Ordering;
+use core::sync::atomic::Ordering::Relaxed;
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
@@ -121,6 +122,9 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     // moves the disk's size up.
     inode.truncate_setsize(size);
     let done = inode.fs().truncate(core, size).errno();
+    if size == 0 && old > 0 {
+        inode.data().rewritten.store(true, Relaxed);
+    }
     drop(locked);
     done
 }

@@ -15,6 +15,7 @@ use crate::linux::fs::kiocb::Kiocb;
 use crate::linux::fs::mmap::{Fault, Faulted};
 use crate::linux::iomap;
 use crate::linux::iomap::direct::{self, DirectOps, NoEnd};
+use core::sync::atomic::Ordering::Relaxed;
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
@@ -32,6 +33,10 @@ impl FileOps<Rext4> for Regular {
     }
 
     fn release(inode: &Inode<Rext4>, file: &File<Rext4>) {
+        if file.is_writable() && inode.data().rewritten.swap(false, Relaxed) {
+            // An error of it is told by the next fsync.
+            let _ = inode.start_writeback();
+        }
         if file.is_writable() && file.writers() <= 1 {
             if let Ok(core) = inode.core() {
                 inode.fs().release_window(core);

@@ -25,6 +25,7 @@ use crate::linux::fs::inode::Inode;
 use crate::linux::fs::FileSystem;
 use crate::linux::mm::shrinker::Shrinker;
 use crate::linux::sysfs::Folder;
+use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
 
@@ -44,6 +45,9 @@ pub(crate) struct Mount {
 pub(crate) struct InodeData {
     /// The file system's inode: there from the moment the inode is found or made.
     core: SetOnce<Arc<CoreInode>>,
+    /// It was cut to nothing, as a program does that writes a file anew: what it writes goes to the
+    /// disk when it closes the file (`auto_da_alloc`).
+    rewritten: AtomicBool,
 }
 
 impl FileSystem for Rext4 {
@@ -54,6 +58,7 @@ impl FileSystem for Rext4 {
     fn new_inode_data() -> impl PinInit<InodeData, Error> {
         Ok(InodeData {
             core: SetOnce::new(),
+            rewritten: AtomicBool::new(false),
         })
     }
 }

@@ -27,15 +27,24 @@ impl LockMap {
     /// A map for a `static`.
     pub const fn new(class: LockClass) -> Self {
         Self {
-            map: Opaque::new(bindings::lockdep_map {
-                #[cfg(CONFIG_LOCKDEP)]
-                key: class.key(),
-                #[cfg(CONFIG_LOCKDEP)]
-                name: kernel::str::as_char_ptr_in_const_context(class.name),
-                ..pin_init::zeroed()
-            }),
+            map: Opaque::new(Self::lockdep_map(class)),
             class,
         }
+    }
+
+    #[cfg(CONFIG_LOCKDEP)]
+    const fn lockdep_map(class: LockClass) -> bindings::lockdep_map {
+        bindings::lockdep_map {
+            key: class.key(),
+            name: kernel::str::as_char_ptr_in_const_context(class.name),
+            ..pin_init::zeroed()
+        }
+    }
+
+    /// Without lockdep there is nothing in it.
+    #[cfg(not(CONFIG_LOCKDEP))]
+    const fn lockdep_map(_class: LockClass) -> bindings::lockdep_map {
+        pin_init::zeroed()
     }
 
     /// Its class, for [`teach_order`].
