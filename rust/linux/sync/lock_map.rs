@@ -54,8 +54,10 @@ impl LockMap {
 
     /// The current task has what others may wait for, until the guard is dropped.
     pub fn hold(&'static self) -> LockMapGuard {
-        // SAFETY: The type invariant. The guard releases it.
-        unsafe { bindings::lock_map_acquire(self.map.get()) };
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: The type invariant. The guard releases it.
+            unsafe { bindings::lock_map_acquire(self.map.get()) };
+        }
         LockMapGuard {
             map: self,
             _task: NotThreadSafe,
@@ -87,8 +89,10 @@ pub struct LockMapGuard {
 
 impl Drop for LockMapGuard {
     fn drop(&mut self) {
-        // SAFETY: The type invariants.
-        unsafe { bindings::lock_map_release(self.map.map.get()) };
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: The type invariants.
+            unsafe { bindings::lock_map_release(self.map.map.get()) };
+        }
     }
 }
 
