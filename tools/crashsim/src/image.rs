@@ -4,7 +4,7 @@
 //! and a few files.
 
 use crate::model::{parent_of, Snapshot};
-use crate::record::perform;
+use crate::record::{begin, perform};
 use crate::workload::{many, Step};
 use host_core::core::error::Error;
 use host_core::core::mount::MountOptions;
@@ -40,7 +40,8 @@ pub struct DiskKind {
     pub name: &'static str,
     /// Its block size in bytes.
     pub block: u64,
-    size: u64,
+    /// The smallest journal, and something besides.
+    blocks: u64,
     options: &'static [&'static str],
     /// How far the log is.
     pub prelude: Prelude,
@@ -54,8 +55,7 @@ const fn kind(name: &'static str, block: u64, options: &'static [&'static str]) 
     DiskKind {
         name,
         block,
-        // The smallest that hold the smallest journal, and something besides.
-        size: if block == 1024 { 2304 << 10 } else { 9 << 20 },
+        blocks: if block == 1024 { 1280 } else { 1200 },
         options,
         prelude: Prelude::None,
         barrier: true,
@@ -102,6 +102,8 @@ pub struct Disk {
     pub kind: DiskKind,
     /// Its contents, cleanly unmounted.
     pub image: Arc<[u8]>,
+    /// Its contents when a workload begins: mounted, the log as far as the kind says.
+    pub begun: Arc<[u8]>,
     /// What it holds.
     pub snapshot: Snapshot,
     /// The journal's blocks: which of them each block of the disk is, the superblock's being 0.
@@ -163,7 +165,9 @@ impl Disk {
         let uuid = "5cf4d1d5-6d2b-4a6b-9a3e-3c1f0f7a0b02";
         let mut args = vec!["-b", &block, "-U", uuid, "-E", fixed, "-m", "0", "-N", "64"];
         args.extend(kind.options);
-        let device = Recording::new(testing::mkfs(kind.size, &args));
+        // `mkfs.ext4` makes no journal in less than 2048 blocks.
+        let large = testing::mkfs(2304 * kind.block, &args);
+        let device = Recording::new(testing::resize(&large, kind.blocks * kind.block));
         let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
         let mut snapshot = Snapshot::empty();
         snapshot
@@ -187,12 +191,18 @@ impl Disk {
         fs.unmount().unwrap();
         let image = device.contents();
         testing::assert_clean(&image);
-        Self {
+        let image: Arc<[u8]> = image.into();
+        let mut disk = Self {
             kind: *kind,
             journal: journal_of(&image),
-            image: image.into(),
+            begun: image.clone(),
+            image,
             snapshot,
-        }
+        };
+        let (fs, device) = begin(&disk).unwrap();
+        disk.begun = device.contents().into();
+        fs.abandon();
+        disk
     }
 }
 

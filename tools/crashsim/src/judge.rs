@@ -2,15 +2,17 @@
 
 //! Recovers a crashed disk with our code and with e2fsck, and compares.
 //!
-//! Each crashed disk is replayed by e2fsck's journal code and, on a copy, mounted by us. What e2fsck has
-//! replayed is then mounted by us as well: the two results must be the same to the byte, the journal
-//! and the superblock's statistics aside. What is the same for many crashed disks is judged once: the
-//! replayed disk by `e2fsck -fy`, which finishes orphans too and must give the same tree, and our
-//! result by `e2fsck -fn`, which must find nothing.
+//! Each crashed disk is mounted by us and, on a copy, replayed by e2fsprogs: the two results must be
+//! the same to the byte, the journal and the superblock's statistics aside, and `e2fsck -fn` must find
+//! nothing in ours. Where they are not the same, orphans were left: then what e2fsprogs has replayed is
+//! mounted by us, and finished by `e2fsck -fy`, and all must agree. What is the same for many crashed
+//! disks is judged once. Besides, `e2fsck -fy` does all of it by itself, for each crashed disk or for
+//! some, and must come to the same.
 
 use crate::image::{shorten, Disk};
 use crate::random::mix;
 use crate::record::options;
+use crate::replayer::Replayer;
 use host_core::core::mount::MountOptions;
 use host_core::host::overlay::{Overlay, OverlayDevice, SECTOR};
 use host_core::host::random;
@@ -34,8 +36,6 @@ type Replayed = Result<(Key, Rc<Tree>), Rc<str>>;
 pub struct Counts {
     /// Disks that differed from all before.
     pub distinct: u64,
-    /// Distinct disks after recovery.
-    pub recovered: u64,
     /// Runs of e2fsck.
     pub e2fsck: u64,
 }
@@ -45,11 +45,13 @@ pub struct Judge {
     disk: Disk,
     file: TempFile,
     image: std::fs::File,
-    /// As large as the file.
+    replayer: Replayer,
+    /// A piece of the file.
     buffer: Vec<u8>,
-    crashed: HashMap<Key, Verdict>,
+    /// Whether it was judged by all means, and how.
+    crashed: HashMap<Key, (bool, Verdict)>,
     replayed: HashMap<Key, Replayed>,
-    finished: HashMap<Key, Result<(), Rc<str>>>,
+    clean: HashMap<Key, Result<(), Rc<str>>>,
     trees: HashMap<Key, Rc<Tree>>,
     /// What was counted so far.
     pub counts: Counts,
@@ -57,11 +59,28 @@ pub struct Judge {
 
 /// The sectors of the superblock: mounting counts and stamps there.
 const SUPERBLOCK: std::ops::Range<u64> = 2..4;
+/// How much of the file is read at once: what a processor's cache holds.
+const PIECE: u64 = 128 << 10;
+/// See [`Judge::judge`].
+const SOME: u64 = 64;
+
+/// Mounts, reads everything, unmounts.
+fn read(device: OverlayDevice, options: &MountOptions) -> Result<Tree, String> {
+    random::follow(1);
+    let mounted = HostFs::mount(device, options);
+    let mut fs = mounted.map_err(|error| format!("mount: {error}"))?;
+    let tree = fs.tree();
+    let unmounted = fs.unmount();
+    let mut tree = tree.map_err(|error| format!("reading: {error}"))?;
+    shorten(&mut tree);
+    unmounted.map_err(|error| format!("unmount: {error}"))?;
+    Ok(tree)
+}
 
 impl Judge {
     /// For disks that began as this one.
     pub fn new(disk: &Disk) -> Self {
-        let file = TempFile::with(&disk.image);
+        let file = TempFile::with(&disk.begun);
         let image = std::fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -71,10 +90,11 @@ impl Judge {
             disk: disk.clone(),
             file,
             image,
-            buffer: vec![0; disk.image.len()],
+            replayer: Replayer::new(),
+            buffer: vec![0; PIECE as usize],
             crashed: HashMap::new(),
             replayed: HashMap::new(),
-            finished: HashMap::new(),
+            clean: HashMap::new(),
             trees: HashMap::new(),
             counts: Counts::default(),
         }
@@ -106,32 +126,41 @@ impl Judge {
         key
     }
 
-    /// Recovers a crashed disk in all ways.
-    pub fn judge(&mut self, crashed: &Overlay) -> Verdict {
+    /// Recovers a crashed disk in all ways. `e2fsck -fy` does so for each disk if it is `thorough`, for
+    /// one in [`SOME`] if not.
+    pub fn judge(&mut self, crashed: &Overlay, thorough: bool) -> Verdict {
         let key = Self::key(crashed, |_| false);
-        if let Some(known) = self.crashed.get(&key) {
-            return known.clone();
+        let known = self.crashed.get(&key);
+        if let Some((_, verdict)) = known.filter(|(was_thorough, _)| *was_thorough || !thorough) {
+            return verdict.clone();
         }
-        self.counts.distinct += 1;
-        let verdict = self.recover(crashed).map_err(Rc::from);
-        self.crashed.insert(key, verdict.clone());
+        self.counts.distinct += u64::from(known.is_none());
+        let thorough = thorough || key.0 % SOME == 0;
+        let verdict = self.recover(crashed, thorough).map_err(Rc::from);
+        self.crashed.insert(key, (thorough, verdict.clone()));
         verdict
     }
 
-    fn recover(&mut self, crashed: &Overlay) -> Result<Rc<Tree>, String> {
+    fn recover(&mut self, crashed: &Overlay, thorough: bool) -> Result<Rc<Tree>, String> {
         let (ours, tree) = self.mount(crashed).map_err(|why| format!("rext4: {why}"))?;
-        self.finish(&ours)?;
+        self.clean(&ours)?;
         let replayed = self.replay(crashed)?;
-        let (theirs, their_tree) = self.finish_replayed(&replayed)?;
-        if *tree != *their_tree {
-            return Err(format!(
-                "rext4 and e2fsck recover different trees: {}",
-                difference(&tree, &their_tree)
-            ));
+        let result = self.key_of_result(&ours);
+        if self.key_of_result(&replayed) != result {
+            let (theirs, their_tree) = self.finish(&replayed)?;
+            if *tree != *their_tree {
+                return Err(format!(
+                    "rext4 and e2fsck recover different trees: {}",
+                    difference(&tree, &their_tree)
+                ));
+            }
+            if theirs != result {
+                let (theirs, _) = self.mount(&replayed)?;
+                return Err(self.compare(&ours, &theirs));
+            }
         }
-        if self.key_of_result(&ours) != theirs {
-            let (theirs, _) = self.mount(&replayed)?;
-            return Err(self.compare(&ours, &theirs));
+        if thorough {
+            self.check(crashed, result, &tree)?;
         }
         Ok(tree)
     }
@@ -140,24 +169,22 @@ impl Judge {
     pub fn trim(&mut self) {
         const MUCH: usize = 20_000;
         if self.trees.len() > MUCH || self.crashed.len() > 50 * MUCH {
-            self.crashed.clear();
-            self.replayed.clear();
-            self.finished.clear();
-            self.trees.clear();
+            self.forget();
         }
+    }
+
+    /// Forgets what it knows.
+    pub fn forget(&mut self) {
+        self.crashed.clear();
+        self.replayed.clear();
+        self.clean.clear();
+        self.trees.clear();
     }
 
     /// Recovery by mounting, reading everything, unmounting.
     fn mount(&mut self, disk: &Overlay) -> Result<(Overlay, Rc<Tree>), String> {
         let device = OverlayDevice::new(disk.clone());
-        random::follow(1);
-        let mounted = HostFs::mount(device.clone(), &options());
-        let mut fs = mounted.map_err(|error| format!("mount: {error}"))?;
-        let tree = fs.tree();
-        let unmounted = fs.unmount();
-        let mut tree = tree.map_err(|error| format!("reading: {error}"))?;
-        shorten(&mut tree);
-        unmounted.map_err(|error| format!("unmount: {error}"))?;
+        let tree = read(device.clone(), &options())?;
         let after = device.with(|contents| contents.clone());
         let key = Self::key(&after, |sector| self.is_log(sector));
         let tree = self.trees.entry(key).or_insert_with(|| Rc::new(tree));
@@ -165,12 +192,11 @@ impl Judge {
     }
 
     /// `e2fsck -fn` of what we have recovered.
-    fn finish(&mut self, ours: &Overlay) -> Result<(), String> {
+    fn clean(&mut self, ours: &Overlay) -> Result<(), String> {
         let key = Self::key(ours, |sector| self.is_log(sector));
-        if let Some(known) = self.finished.get(&key) {
+        if let Some(known) = self.clean.get(&key) {
             return known.clone().map_err(|why| why.to_string());
         }
-        self.counts.recovered += 1;
         let (code, text) = self.e2fsck(ours, &["-fn"]);
         self.restore(ours);
         let found = if code == 0 {
@@ -178,14 +204,24 @@ impl Judge {
         } else {
             Err(format!("e2fsck -fn after our recovery: {code}: {text}"))
         };
-        self.finished.insert(key, found.clone().map_err(Rc::from));
+        self.clean.insert(key, found.clone().map_err(Rc::from));
         found
     }
 
-    /// e2fsck's replay of the journal, and nothing else.
+    /// The replay of the journal by e2fsprogs, and nothing else.
     fn replay(&mut self, crashed: &Overlay) -> Result<Overlay, String> {
+        self.write(crashed, |number| crashed.sector(number));
+        let said = self.replayer.replay(&self.file.0);
+        let replayed = self.read_back(Some(crashed));
+        self.restore(&replayed);
+        match said {
+            Ok(said) if said.is_empty() => return Ok(replayed),
+            Ok(_) => {}
+            Err(_) => self.replayer = Replayer::new(),
+        }
+        // debugfs opens no disk whose bitmaps are not what they should be before the replay.
         let (code, text) = self.e2fsck(crashed, &["-y", "-E", "journal_only"]);
-        let replayed = self.read_back();
+        let replayed = self.read_back(None);
         self.restore(&replayed);
         if code & !1 != 0 || text.contains("? yes") {
             return Err(format!("e2fsck -E journal_only: {code}: {text}"));
@@ -193,8 +229,8 @@ impl Judge {
         Ok(replayed)
     }
 
-    /// What e2fsck has replayed: recovered by us and by all of e2fsck, the same tree.
-    fn finish_replayed(&mut self, replayed: &Overlay) -> Result<(Key, Rc<Tree>), String> {
+    /// What e2fsprogs has replayed: recovered by us and by all of e2fsck, the same tree.
+    fn finish(&mut self, replayed: &Overlay) -> Result<(Key, Rc<Tree>), String> {
         let key = Self::key(replayed, |sector| self.is_log(sector));
         if let Some(known) = self.replayed.get(&key) {
             return known.clone().map_err(|why| why.to_string());
@@ -209,30 +245,35 @@ impl Judge {
         let (ours, tree) = self
             .mount(replayed)
             .map_err(|why| format!("rext4, after e2fsck's replay: {why}"))?;
-        let (code, text) = self.e2fsck(replayed, &["-fy"]);
-        let checked = self.read_back();
+        let result = self.key_of_result(&ours);
+        self.check(replayed, result, &tree)?;
+        Ok((result, tree))
+    }
+
+    /// All of `e2fsck -fy` must find nothing, and leave this result or at least this tree.
+    fn check(&mut self, disk: &Overlay, result: Key, tree: &Tree) -> Result<(), String> {
+        let (code, text) = self.e2fsck(disk, &["-fy"]);
+        let checked = self.read_back(None);
         self.restore(&checked);
         if code & !1 != 0 || has_findings(&text) {
             return Err(format!("e2fsck -fy: {code}: {text}"));
         }
-        let device = OverlayDevice::new(checked);
+        if self.key_of_result(&checked) == result {
+            return Ok(());
+        }
         let read_only = MountOptions {
             read_only: true,
             ..options()
         };
-        let mut fs = HostFs::mount(device, &read_only).map_err(|error| error.to_string())?;
-        let theirs = fs.tree();
-        let unmounted = fs.unmount();
-        let mut theirs = theirs.map_err(|error| format!("reading after e2fsck -fy: {error}"))?;
-        shorten(&mut theirs);
-        unmounted.map_err(|error| error.to_string())?;
+        let theirs = read(OverlayDevice::new(checked), &read_only)
+            .map_err(|why| format!("after e2fsck -fy: {why}"))?;
         if theirs != *tree {
             return Err(format!(
                 "e2fsck -fy leaves another tree: {}",
-                difference(&tree, &theirs)
+                difference(tree, &theirs)
             ));
         }
-        Ok((self.key_of_result(&ours), tree))
+        Ok(())
     }
 
     /// Whether our recovery and e2fsck's need not agree on a sector.
@@ -277,20 +318,46 @@ impl Judge {
         self.image.write_all_at(&run.1, run.0).unwrap();
     }
 
-    /// What is in the file now.
-    fn read_back(&mut self) -> Overlay {
-        self.image.read_exact_at(&mut self.buffer, 0).unwrap();
-        let mut found = Overlay::new(self.disk.image.clone());
-        let pairs = self
-            .buffer
-            .chunks(SECTOR)
-            .zip(self.disk.image.chunks(SECTOR));
-        for (number, (now, before)) in pairs.enumerate() {
-            if now != before {
-                found.write((number * SECTOR) as u64, now).unwrap();
+    /// What is in the file now; what `log` holds is not looked at.
+    fn read_back(&mut self, log: Option<&Overlay>) -> Overlay {
+        let mut found = Overlay::new(self.disk.begun.clone());
+        let mut at = 0;
+        let size = found.size();
+        while at < size {
+            // To the next boundary of the log, or as far as a processor's cache holds.
+            let is_log = self.disk.is_log(at);
+            let mut end = at;
+            while end < size && end - at < PIECE && self.disk.is_log(end) == is_log {
+                end += self.disk.kind.block;
             }
+            match log {
+                Some(log) if is_log => {
+                    let sectors = at / SECTOR as u64..end / SECTOR as u64;
+                    for (&number, bytes) in log.sectors().range(sectors) {
+                        found.write(number * SECTOR as u64, bytes).unwrap();
+                    }
+                }
+                _ => self.read_piece(at..end, &mut found),
+            }
+            at = end;
         }
         found
+    }
+
+    fn read_piece(&mut self, range: std::ops::Range<u64>, found: &mut Overlay) {
+        let before = &self.disk.begun[range.start as usize..range.end as usize];
+        let now = &mut self.buffer[..before.len()];
+        self.image.read_exact_at(now, range.start).unwrap();
+        if now == before {
+            return;
+        }
+        let sectors = now.chunks(SECTOR).zip(before.chunks(SECTOR));
+        for (number, (now, before)) in sectors.enumerate() {
+            if now != before {
+                let at = range.start + (number * SECTOR) as u64;
+                found.write(at, now).unwrap();
+            }
+        }
     }
 
     /// Takes contents out of the file again.

@@ -109,30 +109,49 @@ fn scatter(fs: &mut HostFs, device: &Recording) -> Result {
     Ok(())
 }
 
+/// Commits, and tells the last of the journal's blocks that it wrote.
+fn commit(fs: &mut HostFs, disk: &Disk, device: &Recording) -> Result<usize> {
+    let begin = device.event_count();
+    perform(fs, &Step::Commit, 0)?;
+    let events = device.events_from(begin);
+    let logged = events.iter().filter_map(Event::write);
+    let blocks = logged.filter_map(|(at, _)| disk.journal_block(at));
+    Ok(blocks.max().unwrap_or(0))
+}
+
 /// Commits until the log is as far as the disk's kind says.
 fn advance(fs: &mut HostFs, disk: &Disk, device: &Recording) -> Result {
+    /// More than what a round of links takes in the log.
+    const ROUND: usize = 80;
     let stop = match disk.kind.prelude {
         Prelude::None => return Ok(()),
         Prelude::Wrap => disk.journal_len() - 12,
         Prelude::Checkpoint => disk.journal_len() / 4 * 3 - 8,
     };
-    for n in 0u16.. {
+    let mut at = 0;
+    // First in large steps: links with a block each, which are revoked.
+    while at + ROUND < stop {
+        let links = || (0..24).map(|n| format!("/A/{n}"));
+        for path in links() {
+            fs.symlink(&path, &[b'x'; 200])?;
+        }
+        commit(fs, disk, device)?;
+        for path in links() {
+            fs.unlink(&path)?;
+        }
+        at = commit(fs, disk, device)?;
+    }
+    let mut modes = [0o600, 0o644].into_iter().cycle();
+    while at < stop {
         let changes = AttributeChanges {
-            mode: Some(0o600 | (n % 2 * 0o44)),
+            mode: modes.next(),
             ..AttributeChanges::default()
         };
         // Several blocks of metadata, so that a checkpoint has something to write.
         for path in ["/A/sub", "/bar", "/many"] {
             fs.set_attributes(path, &changes)?;
         }
-        let begin = device.event_count();
-        perform(fs, &Step::Commit, 0)?;
-        let events = device.events_from(begin);
-        let logged = events.iter().filter_map(Event::write);
-        let mut logged = logged.filter_map(|(at, _)| disk.journal_block(at));
-        if logged.any(|block| block >= stop) {
-            break;
-        }
+        at = commit(fs, disk, device)?;
     }
     for (path, mode) in [("/A/sub", 0o755), ("/bar", 0o644), ("/many", 0o755)] {
         let changes = AttributeChanges {
@@ -146,22 +165,33 @@ fn advance(fs: &mut HostFs, disk: &Disk, device: &Recording) -> Result {
     Ok(())
 }
 
-/// Runs a workload on a disk.
-pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoHistory> {
-    let wrong = |what: &str, error: Error| NoHistory::Wrong(format!("{what}: {error}"));
+/// Mounts a disk and lets its log be as far as the kind says.
+pub fn begin(disk: &Disk) -> Result<(HostFs, Recording)> {
     random::follow(1);
     let device = Recording::over(disk.image.clone());
     let options = MountOptions {
         barrier: Some(disk.kind.barrier),
         ..options()
     };
-    let mounted = HostFs::mount(device.clone(), &options);
-    let mut fs = mounted.map_err(|error| wrong("mount", error))?;
-    advance(&mut fs, disk, &device).map_err(|error| wrong("prelude", error))?;
+    let mut fs = HostFs::mount(device.clone(), &options)?;
+    advance(&mut fs, disk, &device)?;
     thread::settle();
+    Ok((fs, device))
+}
+
+/// Runs a workload on a disk.
+pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoHistory> {
+    let begun = begin(disk).map_err(|error| NoHistory::Wrong(format!("mount: {error}")))?;
+    let (mut fs, device) = begun;
+    let before = Overlay::new(disk.begun.clone());
+    let now = device.overlay();
+    let mut changed = now.sectors().iter();
+    if changed.any(|(&number, bytes)| before.sector(number) != bytes) {
+        return Err(NoHistory::Wrong("the disk is not always the same".into()));
+    }
     let begin = device.event_count();
     let mut history = History {
-        before: device.overlay(),
+        before,
         events: Vec::new(),
         steps: Vec::new(),
         snapshots: vec![disk.snapshot.clone()],
@@ -172,7 +202,7 @@ pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoH
     fs.abandon();
     taken?;
     history.events = device.events_from(begin);
-    let mut tree = tree.map_err(|error| wrong("reading", error))?;
+    let mut tree = tree.map_err(|error| NoHistory::Wrong(format!("reading: {error}")))?;
     shorten(&mut tree);
     let end = history.snapshots.last();
     match end.map(|end| crate::oracle::exactly(end, &tree)) {

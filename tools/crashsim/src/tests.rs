@@ -2,20 +2,20 @@
 
 //! The simulator finds what is wrong: a file system that does not flush, and trees with wrong bytes.
 
-use crate::campaign::{Campaign, Deadline, Depth};
+use crate::campaign::{replay, Campaign, Deadline, Depth, Violation};
 use crate::image::{stop_time, Disk, DiskKind, KINDS};
 use crate::oracle;
 use crate::record::{record, History};
 use crate::workload::{actions, Workload};
 use host_core::hostfs::{HostFs, Tree};
 
-fn run(kind: &DiskKind, name: &str) -> Result<(), String> {
+fn run(kind: &DiskKind, name: &str) -> Result<(), Violation> {
     stop_time();
     let mut campaign = Campaign::new(kind, 1, Deadline(None));
     let workload = Workload::parse(name, &campaign.actions).unwrap();
     let done = campaign.run(&workload, Depth::Full);
     assert!(campaign.totals.states > 50);
-    done.map_err(|violation| violation.why)
+    done
 }
 
 #[test]
@@ -30,8 +30,21 @@ fn what_is_synced_is_there() {
 fn without_flushes_it_is_not() {
     let mut kind: DiskKind = KINDS[0];
     kind.barrier = false;
-    let why = run(&kind, "append+fsync").unwrap_err();
-    assert!(why.contains("/foo"), "{why}");
+    let found = run(&kind, "append+fsync").unwrap_err();
+    assert!(found.why.contains("/foo"), "{}", found.why);
+    // It is seen again by its ID; the point before anything was written is as it should be.
+    assert_eq!(replay(&found.id, &[kind]), Ok(false), "{}", found.id);
+    assert_eq!(replay("1k/append+fsync/0.0/full/1", &[kind]), Ok(true));
+}
+
+#[test]
+fn a_violation_is_made_small() {
+    let mut kind: DiskKind = KINDS[0];
+    kind.barrier = false;
+    let found = run(&kind, "chmod+none,append+fsync").unwrap_err();
+    let workload = found.id.split('/').nth(1).unwrap();
+    assert!(!workload.contains(','), "{}", found.id);
+    assert_eq!(replay(&found.id, &[kind]), Ok(false), "{}", found.id);
 }
 
 /// A history on the first kind of disk, and what is there in the end.

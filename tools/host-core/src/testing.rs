@@ -39,7 +39,7 @@ impl Drop for TempFile {
 }
 
 /// Where a program is; the directory of e2fsprogs may be missing from `PATH`.
-fn find(program: &str) -> PathBuf {
+pub fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
     folders
@@ -54,7 +54,11 @@ fn find(program: &str) -> PathBuf {
 pub fn run(program: &str, args: &[&str], image: &Path) -> (i32, String) {
     // By its path: std forks, at the price of all this process's pages, when it is to search another
     // `PATH` than its own.
-    let output = Command::new(find(program)).args(args).arg(image).output();
+    let output = Command::new(find(program))
+        .args(args)
+        .arg(image)
+        .env("LC_ALL", "C")
+        .output();
     let output = output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
     let text = [output.stdout, output.stderr].concat();
     (
@@ -70,6 +74,22 @@ pub fn mkfs(size: u64, args: &[&str]) -> Vec<u8> {
     let (code, text) = run("mkfs.ext4", &args, &file.0);
     assert_eq!(code, 0, "mkfs.ext4: {text}");
     std::fs::read(&file.0).unwrap()
+}
+
+/// An image made smaller, to `size` bytes.
+pub fn resize(image: &[u8], size: u64) -> Vec<u8> {
+    let file = TempFile::with(image);
+    let path = file.0.to_string_lossy();
+    let size_in_sectors = format!("{}s", size / 512);
+    let resize2fs = Command::new(find("resize2fs"))
+        .args(["-f", &path, &size_in_sectors])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&resize2fs.stderr);
+    assert!(resize2fs.status.success(), "resize2fs: {text}");
+    let mut resized = std::fs::read(&file.0).unwrap();
+    resized.truncate(size as usize);
+    resized
 }
 
 /// What `debugfs` answers to one request.
