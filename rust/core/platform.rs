@@ -13,6 +13,7 @@ pub(crate) use crate::host::{
     map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
+    shortage,
     sync::{
         lock_class, teach_order, Condvar, LockClass, LockMap, LockMapGuard, Mutex, MutexGuard,
         SpinLock, SpinLockGuard,
@@ -31,6 +32,7 @@ pub(crate) use crate::linux::{
     map::{Index, RBTree},
     nofs::NofsScope,
     random::random_u32,
+    shortage,
     sync::{
         lock_class, teach_order, Condvar, LockClass, LockMap, LockMapGuard, Mutex, MutexGuard,
         SpinLock, SpinLockGuard,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that runs short at a chosen allocation.
+//! Memory, or space, that runs short at a chosen allocation.
 //!
 //! A shortage belongs to the thread that begins it and to the threads started by it meanwhile, so that
 //! tests do not disturb each other.
@@ -10,9 +10,17 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+/// What runs short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource {
+    Memory,
+    Space,
+}
+
 /// Which allocations fail, and how many there were.
 #[derive(Debug)]
 pub struct Shortage {
+    resource: Resource,
     first: u64,
     len: u64,
     count: AtomicU64,
@@ -32,18 +40,40 @@ pub(super) fn set_current(shortage: Option<Arc<Shortage>>) {
     CURRENT.set(shortage);
 }
 
-/// Every allocation asks here first.
+/// Every allocation of memory asks here first.
 pub(super) fn admit() -> Result<(), AllocError> {
+    if hits(Resource::Memory) {
+        return Err(AllocError);
+    }
+    Ok(())
+}
+
+/// Whether whoever hands out or promises space has to say now that there is none.
+pub fn of_space() -> bool {
+    hits(Resource::Space)
+}
+
+fn hits(resource: Resource) -> bool {
     CURRENT.with_borrow(|current| match current {
-        Some(shortage) if shortage.hits() => Err(AllocError),
-        _ => Ok(()),
+        Some(shortage) if shortage.resource == resource => shortage.hits(),
+        _ => false,
     })
 }
 
 impl Shortage {
     /// From now on the allocations `first..first + len` of this thread fail, counted from 0.
     pub fn begin(first: u64, len: u64) -> Arc<Self> {
+        Self::begin_of(Resource::Memory, first, len)
+    }
+
+    /// The same of space: the promises, blocks and inodes that are asked for.
+    pub fn begin_of_space(first: u64, len: u64) -> Arc<Self> {
+        Self::begin_of(Resource::Space, first, len)
+    }
+
+    fn begin_of(resource: Resource, first: u64, len: u64) -> Arc<Self> {
         let shortage = Arc::new(Self {
+            resource,
             first,
             len,
             count: AtomicU64::new(0),

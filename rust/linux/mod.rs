@@ -22,6 +22,7 @@ pub mod nofs;
 pub mod random;
 #[cfg(REXT4_SELFTEST)]
 pub mod selftest;
+pub mod shortage;
 pub mod sync;
 pub mod sysfs;
 pub mod thread;

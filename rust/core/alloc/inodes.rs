@@ -9,6 +9,7 @@ use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::Handle;
+use crate::core::platform::shortage;
 use crate::format::bitmap;
 use crate::format::fault::{BitmapFault, Fault, GroupFault, InodeFault};
 use crate::format::group_desc::{GroupDesc, GroupFlags};
@@ -96,6 +97,9 @@ impl Allocator {
         kind: NewInodeKind,
     ) -> Result<NewInode> {
         events::request_inode(&self.device, parent, kind.mode);
+        if shortage::of_space() {
+            return Err(Error::NoSpace);
+        }
         let corrupt = |fault| Error::Corrupt(Place::inode(parent), fault);
         let home = self.geometry().inode_place(parent).map_err(corrupt)?.group;
         let home = if kind.is_directory {

@@ -35,7 +35,7 @@ use super::cache::Cache;
 use super::error::{Error, Place, Result};
 use super::events;
 use super::journal::{Handle, Journal, Run};
-use super::platform::{caller, lock_class, Arc, Device, SpinLock, Vec, GFP};
+use super::platform::{caller, lock_class, shortage, Arc, Device, SpinLock, Vec, GFP};
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
 use crate::format::superblock::Superblock;
@@ -259,7 +259,7 @@ impl Allocator {
         let promised = u32::try_from(paid_by.blocks()).unwrap_or(u32::MAX);
         let group_blocks = self.geometry().blocks_per_group().get();
         let len = request.len.min(MAX_RUN).min(group_blocks).min(promised);
-        if len == 0 {
+        if len == 0 || shortage::of_space() {
             return Err(if request.len == 0 {
                 Error::Invalid
             } else {
@@ -307,7 +307,10 @@ impl Allocator {
     ) -> Result<DiskBlock> {
         let mut own = match paid_by.split(1) {
             Some(one) => one,
-            None => Space::reserve(&self.space, 1, Claimant::Promised)?,
+            None => {
+                self.collect(handle.journal());
+                Space::reserve(&self.space, 1, Claimant::Promised)?
+            }
         };
         let goal = Goal::Near(goal);
         let request = Request {

@@ -135,9 +135,9 @@ impl Allocator {
         let rest = runs::free_from(locked.state.bits(), range.end, area.saturating_sub(len));
         if let (Some(window), true) = (window, rest > 0) {
             let kept = range.end..range.end.saturating_add(rest);
-            if window.run.is_none() {
-                locked.claim(&kept)?;
-                window.run = Some(locked.run(self, &kept)?);
+            // A wish only: the blocks are taken already, and want of memory must not lose them.
+            if window.run.is_none() && locked.claim(&kept).is_ok() {
+                window.run = locked.run(self, &kept).ok();
             }
         }
         Ok(run)

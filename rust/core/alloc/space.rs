@@ -6,7 +6,7 @@
 //! `available` is ever compared, so that a promise can always be kept. No locks.
 
 use crate::core::error::{Error, Result};
-use crate::core::platform::Arc;
+use crate::core::platform::{shortage, Arc};
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// At most this many blocks, and at most a fiftieth of the disk, are kept for tree nodes of writes
@@ -98,6 +98,9 @@ impl Space {
 
     /// Promises `blocks`, or [`Error::NoSpace`].
     pub(super) fn reserve(this: &Arc<Self>, blocks: u64, who: Claimant) -> Result<Reservation> {
+        if blocks != 0 && shortage::of_space() {
+            return Err(Error::NoSpace);
+        }
         let (floor, wanted) = (this.floor(who), signed(blocks));
         let enough = |available: i64| {
             available

@@ -284,6 +284,7 @@ impl Filesystem {
             return Ok(());
         }
         let map = inode.map()?;
+        let mut has_waited = false;
         loop {
             let credits = map
                 .credits_for_finish(&self.volume, batch)
@@ -304,9 +305,17 @@ impl Filesystem {
                 })?;
                 Ok(Ok(()))
             })?;
-            // It takes more credits than were reckoned: the rest in another handle.
-            if finished != Err(Error::Again) {
-                return finished;
+            match finished {
+                // It takes more credits than were reckoned: the rest in another handle.
+                Err(Error::Again) => {}
+                // Nodes without a promise: blocks that were freed just now will do.
+                Err(Error::NoSpace) if !has_waited => {
+                    has_waited = true;
+                    if !self.volume.allocator.make_room(self.volume.journal()?)? {
+                        return finished;
+                    }
+                }
+                finished => return finished,
             }
         }
     }

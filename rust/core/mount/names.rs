@@ -72,15 +72,28 @@ impl Filesystem {
         directory: &Directory<FileBlocks<'_>>,
         edit: impl FnOnce(&mut InodeFields),
     ) -> Result {
-        inode.change(&self.volume, handle, Touch::Data, |fields| {
+        self.store_shape(handle, inode, directory, |fields| {
             let time = now();
+            (fields.mtime, fields.ctime) = (time, time);
+            edit(fields);
+        })
+    }
+
+    /// Writes a directory's inode: size and index flag, and what `edit` does besides.
+    fn store_shape(
+        &self,
+        handle: &mut Handle<'_>,
+        inode: &Inode,
+        directory: &Directory<FileBlocks<'_>>,
+        edit: impl FnOnce(&mut InodeFields),
+    ) -> Result {
+        inode.change(&self.volume, handle, Touch::Data, |fields| {
             fields.size = directory.size();
             fields.flags = if directory.is_indexed() {
                 fields.flags.with(InodeFlags::INDEX)
             } else {
                 fields.flags.without(InodeFlags::INDEX)
             };
-            (fields.mtime, fields.ctime) = (time, time);
             edit(fields);
             Ok(())
         })
@@ -98,8 +111,8 @@ impl Filesystem {
         let mut directory = self.directory(dir)?;
         let added = directory.insert(handle, name, inode.ino(), FileType::of(inode.kind()));
         if let Err(error) = added {
-            // Even so it may have grown.
-            self.store_directory(handle, dir, &directory, |_| {})?;
+            // Even so it may have grown, with the same names.
+            self.store_shape(handle, dir, &directory, |_| {})?;
             return Err(error);
         }
         self.store_directory(handle, dir, &directory, edit)
