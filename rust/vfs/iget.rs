@@ -4,9 +4,8 @@
 
 use super::error::OrErrno;
 use super::{attr, file, map, namei, readdir, InodeExt, Rext4};
-use crate::core::mount::Attributes;
-use crate::core::mount::Timestamp;
-use crate::core::mount::{Inode as CoreInode, InodeKind};
+use crate::core::error::Result as CoreResult;
+use crate::core::mount::{Attributes, Filesystem, Inode as CoreInode, InodeKind, Timestamp};
 use crate::core::platform::Arc;
 use crate::format::inode::InodeFlags;
 use crate::format::units::Ino;
@@ -32,13 +31,22 @@ pub(super) fn from_vfs(time: Time) -> Timestamp {
     }
 }
 
-/// The inode with this number, from memory or from the disk.
+/// The inode with this number, from memory or from the disk: a name leads to it.
 pub(super) fn iget(sb: &SuperBlock<Rext4>, ino: Ino) -> Result<ARef<Inode<Rext4>>> {
+    iget_by(sb, ino, |fs| fs.inode(ino))
+}
+
+/// The inode with this number, from memory or as `read` finds it.
+pub(super) fn iget_by(
+    sb: &SuperBlock<Rext4>,
+    ino: Ino,
+    read: impl FnOnce(&Filesystem) -> CoreResult<Arc<CoreInode>>,
+) -> Result<ARef<Inode<Rext4>>> {
     match sb.iget(u64::from(ino.get()))? {
         Iget::Cached(inode) if inode.is_bad() => Err(EIO),
         Iget::Cached(inode) => Ok(inode),
         Iget::New(new) => {
-            let core = sb.data().fs.inode(ino).errno()?;
+            let core = read(&sb.data().fs).errno()?;
             Ok(fill(new, core)?.finish())
         }
     }

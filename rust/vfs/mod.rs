@@ -6,6 +6,7 @@
 
 mod attr;
 mod error;
+mod export;
 mod file;
 mod iget;
 mod ioctl;

@@ -11,8 +11,7 @@ use crate::linux::fs::acl::{AclKind, PosixAcl};
 use crate::linux::fs::attr::{Attr, IdMap, Stat};
 use crate::linux::fs::dentry::Dentry;
 use crate::linux::fs::inode::{flag, Inode};
-use crate::linux::fs::inode_ops::{InodeOps, Place};
-use crate::linux::fs::new_inode::NewInode;
+use crate::linux::fs::inode_ops::{InodeOps, Made, Place};
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -36,7 +35,7 @@ fn make(
     mode: u16,
     rdev: (u32, u32),
     make: impl FnOnce(&Filesystem, &CoreInode, &NewCore) -> crate::core::error::Result<Arc<CoreInode>>,
-) -> Result<NewInode<Rext4>> {
+) -> Result<Made<Rext4>> {
     let mut draft = dir.sb().new_inode()?;
     draft.init_owner(idmap, dir, mode)?;
     let new = NewCore {
@@ -46,10 +45,18 @@ fn make(
         rdev,
     };
     let core = make(dir.fs(), dir.core()?, &new).errno()?;
-    let numbered = draft.number(u64::from(core.ino().get()))?;
-    let filled = fill(numbered, core)?;
+    let (ino, generation) = (core.ino(), core.attributes().generation);
+    let made = match draft.number(u64::from(ino.get())) {
+        Ok(numbered) => Made::New(fill(numbered, core)?),
+        // A file handle was faster: its inode is the one in use.
+        Err(error) if error == EBUSY => Made::Found(iget(dir.sb(), ino)?),
+        Err(error) => return Err(error),
+    };
+    if matches!(&made, Made::Found(inode) if inode.generation() != generation) {
+        return Err(EBUSY);
+    }
     changed(dir)?;
-    Ok(filled)
+    Ok(made)
 }
 
 /// A directory has changed: the VFS sees its new times and links; with `dirsync` it is durable.
@@ -79,7 +86,7 @@ impl InodeOps<Rext4> for Names {
         dir: &Inode<Rext4>,
         name: &Dentry<Rext4>,
         mode: u16,
-    ) -> Result<NewInode<Rext4>> {
+    ) -> Result<Made<Rext4>> {
         make(idmap, dir, mode, (0, 0), |fs, dir, new| {
             fs.create(dir, name.name(), new)
         })
@@ -90,7 +97,7 @@ impl InodeOps<Rext4> for Names {
         dir: &Inode<Rext4>,
         name: &Dentry<Rext4>,
         mode: u16,
-    ) -> Result<NewInode<Rext4>> {
+    ) -> Result<Made<Rext4>> {
         make(idmap, dir, mode | S_IFDIR, (0, 0), |fs, dir, new| {
             fs.mkdir(dir, name.name(), new)
         })
@@ -102,7 +109,7 @@ impl InodeOps<Rext4> for Names {
         name: &Dentry<Rext4>,
         mode: u16,
         rdev: u32,
-    ) -> Result<NewInode<Rext4>> {
+    ) -> Result<Made<Rext4>> {
         let rdev = (rdev >> 20, rdev & 0xf_ffff);
         make(idmap, dir, mode, rdev, |fs, dir, new| {
             fs.create(dir, name.name(), new)
@@ -114,7 +121,7 @@ impl InodeOps<Rext4> for Names {
         dir: &Inode<Rext4>,
         name: &Dentry<Rext4>,
         target: &[u8],
-    ) -> Result<NewInode<Rext4>> {
+    ) -> Result<Made<Rext4>> {
         make(idmap, dir, S_IFLNK | 0o777, (0, 0), |fs, dir, new| {
             fs.symlink(dir, name.name(), target, new)
         })

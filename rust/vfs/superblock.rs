@@ -113,6 +113,7 @@ fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Arc<Filesystem>) -> Result {
         .set_uuid(&fs.uuid())
         .set_cgroup_writeback()
         .set_xattr_handlers(&xattr::HANDLERS)
+        .set_export_ops()
         .set_flags(flag::POSIXACL, 0);
     if fs.is_read_only() {
         sb.set_flags(flag::RDONLY, 0);

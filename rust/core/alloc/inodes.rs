@@ -233,6 +233,23 @@ impl Allocator {
         }
     }
 
+    /// Whether an inode number is in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when there is no such inode, or its bitmap cannot be; the device's.
+    pub fn is_inode_used(&self, ino: Ino) -> Result<bool> {
+        let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
+        let place = self.geometry().inode_place(ino).map_err(corrupt)?;
+        let locked = self.enter(place.group)?;
+        if locked.state.inodes_uninit {
+            return Ok(false);
+        }
+        let buffer = self.read_inode_bitmap(place.group, locked.info.inode_bitmap)?;
+        let data = buffer.data()?;
+        Ok(bitmap::is_set(&data, place.index))
+    }
+
     /// Sets the bit and the counts, or changes nothing.
     fn take_inode(
         &self,

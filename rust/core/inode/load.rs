@@ -22,6 +22,8 @@ use core::sync::atomic::AtomicU32;
 pub enum Purpose {
     /// A name leads to it: it must be an ordinary inode in use.
     Name,
+    /// Somebody gave its number: one that is no ordinary inode in use is stale.
+    Handle,
     /// It is an orphan: it may be without links.
     Orphan,
     /// The file system's own: the journal, the orphan file.
@@ -69,9 +71,15 @@ impl Inode {
     pub fn load(volume: &Volume, ino: Ino, purpose: Purpose) -> Result<Self> {
         let geometry = &volume.superblock.geometry;
         let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
-        geometry.check_ino(ino).map_err(corrupt)?;
+        let known = geometry.check_ino(ino);
         let ordinary = (ino == special::ROOT || ino >= geometry.first_ino())
             && Some(ino) != volume.superblock.orphan_file;
+        if purpose == Purpose::Handle
+            && (known.is_err() || !ordinary || !volume.allocator.is_inode_used(ino)?)
+        {
+            return Err(Error::Stale);
+        }
+        known.map_err(corrupt)?;
         if purpose != Purpose::Internal && !ordinary {
             return Err(corrupt(number(volume, ino)));
         }
@@ -101,7 +109,12 @@ impl Inode {
             volume.checksums().verify_inode(ino, raw).map_err(corrupt)?;
         }
         let fields = InodeFields::decode(raw, geometry).map_err(corrupt)?;
-        if fields.links == 0 && (fields.mode == 0 || purpose == Purpose::Name) {
+        let must_have_links = matches!(purpose, Purpose::Name | Purpose::Handle);
+        if fields.links == 0 && (fields.mode == 0 || must_have_links) {
+            return Err(Error::Stale);
+        }
+        if purpose == Purpose::Handle && fields.flags.has(InodeFlags::EA_INODE) {
+            // It was a file once.
             return Err(Error::Stale);
         }
         let kind = fields.kind().map_err(corrupt)?;

@@ -162,4 +162,12 @@ impl Filesystem {
         let loaded = self.report("inode", ino, Inode::load(&self.volume, ino, Purpose::Name))?;
         Ok(Arc::new(loaded, GFP)?)
     }
+
+    /// Reads an inode of which somebody has kept the number; it may be any number. Otherwise as
+    /// [`Self::inode`].
+    pub fn inode_of_handle(&self, ino: Ino) -> Result<Arc<Inode>> {
+        let loaded = Inode::load(&self.volume, ino, Purpose::Handle);
+        let loaded = self.report("inode_of_handle", ino, loaded)?;
+        Ok(Arc::new(loaded, GFP)?)
+    }
 }

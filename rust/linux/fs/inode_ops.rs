@@ -35,12 +35,12 @@ pub trait InodeOps<F: FileSystem>: 'static {
     }
 
     /// Makes a regular file.
-    fn create(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _mode: u16) -> Result<NewInode<F>> {
+    fn create(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _mode: u16) -> Result<Made<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a directory.
-    fn mkdir(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _mode: u16) -> Result<NewInode<F>> {
+    fn mkdir(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _mode: u16) -> Result<Made<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -51,17 +51,12 @@ pub trait InodeOps<F: FileSystem>: 'static {
         _name: &Dentry<F>,
         _mode: u16,
         _rdev: u32,
-    ) -> Result<NewInode<F>> {
+    ) -> Result<Made<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a symbolic link.
-    fn symlink(
-        _: &IdMap,
-        _dir: &Inode<F>,
-        _name: &Dentry<F>,
-        _target: &[u8],
-    ) -> Result<NewInode<F>> {
+    fn symlink(_: &IdMap, _dir: &Inode<F>, _name: &Dentry<F>, _target: &[u8]) -> Result<Made<F>> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -126,6 +121,14 @@ pub struct Place<'a, F: FileSystem> {
     pub name: &'a Dentry<F>,
 }
 
+/// An inode that was made, as the VFS has it.
+pub enum Made<F: FileSystem> {
+    /// Nobody has seen it.
+    New(NewInode<F>),
+    /// Somebody has found it by its number before it had a name in memory.
+    Found(ARef<Inode<F>>),
+}
+
 /// The C tables for inodes of kind `I`.
 pub(super) struct InodeVTable<F, I>(PhantomData<(F, I)>);
 
@@ -184,11 +187,16 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
     /// # Safety
     ///
     /// `dentry` must be the negative, locked dentry the inode was made for.
-    unsafe fn instantiate(dentry: *mut bindings::dentry, made: Result<NewInode<F>>) -> ffi::c_int {
+    unsafe fn instantiate(dentry: *mut bindings::dentry, made: Result<Made<F>>) -> ffi::c_int {
         match made {
             // SAFETY: The inode is new; the call ends that and takes over the reference.
-            Ok(inode) => unsafe {
+            Ok(Made::New(inode)) => unsafe {
                 bindings::d_instantiate_new(dentry, inode.into_raw());
+                0
+            },
+            // SAFETY: The inode is live; the call takes over the reference.
+            Ok(Made::Found(inode)) => unsafe {
+                bindings::d_instantiate(dentry, ARef::into_raw(inode).as_ptr().cast());
                 0
             },
             Err(error) => error.to_errno(),
@@ -224,21 +232,24 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         dentry: *mut bindings::dentry,
         mode: bindings::umode_t,
     ) -> *mut bindings::dentry {
-        // SAFETY: The VFS's objects are live, and the dentry is negative and locked.
-        let code = unsafe {
+        // SAFETY: The VFS's objects are live, and the dentry is negative and locked. A directory that
+        // was found may have a dentry without a name, which has to become this one: only one that is
+        // not hashed can be exchanged for it.
+        unsafe {
             let (idmap, dir, name) = (
                 IdMap::from_raw(idmap),
                 Inode::from_raw(dir),
                 Dentry::from_raw(dentry),
             );
-            Self::instantiate(
-                dentry,
-                I::mkdir(idmap, dir, name, mode | bindings::S_IFDIR as u16),
-            )
-        };
-        match code {
-            0 => ptr::null_mut(),
-            code => Error::from_errno(code).to_ptr(),
+            let made = I::mkdir(idmap, dir, name, mode | bindings::S_IFDIR as u16);
+            if let Ok(Made::Found(inode)) = made {
+                bindings::d_drop(dentry);
+                return bindings::d_splice_alias(ARef::into_raw(inode).as_ptr().cast(), dentry);
+            }
+            match Self::instantiate(dentry, made) {
+                0 => ptr::null_mut(),
+                code => Error::from_errno(code).to_ptr(),
+            }
         }
     }
 

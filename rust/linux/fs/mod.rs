@@ -12,6 +12,7 @@ pub mod address_space;
 pub mod attr;
 pub mod context;
 pub mod dentry;
+pub mod export;
 pub mod file;
 pub mod inode;
 pub mod inode_ops;

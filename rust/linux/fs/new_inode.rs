@@ -267,7 +267,8 @@ impl<F: FileSystem> DraftInode<F> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when an inode of that number is in use: the disk said it was free.
+    /// `EBUSY` when an inode of that number is in memory: somebody has found it by its number, or the
+    /// disk had said that it was free.
     pub fn number(self, ino: u64) -> Result<NewInode<F>> {
         // SAFETY: The inode is ours alone until it is in the hash; if it cannot be put there, `self`
         // is dropped.

@@ -5,6 +5,7 @@
 //! C header: `include/linux/fs/super_types.h` (`struct super_block`).
 
 use super::context::type_of;
+use super::export::{ExportOps, ExportVTable};
 use super::inode::Inode;
 use super::new_inode::{DraftInode, Iget, NewInode};
 use super::super_ops::{SuperOps, SuperVTable};
@@ -361,6 +362,15 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
     /// How extended attributes are found.
     pub fn set_xattr_handlers(&mut self, table: &'static XattrTable<F>) -> &mut Self {
         self.0.s_xattr = table.as_ptr();
+        self
+    }
+
+    /// Lets inodes be found by file handles.
+    pub fn set_export_ops(&mut self) -> &mut Self
+    where
+        F: ExportOps,
+    {
+        self.0.s_export_op = ExportVTable::<F>::TABLE;
         self
     }
 
