@@ -70,7 +70,7 @@ def load(disks):
                 except OSError as error:
                     print(f"LOAD {disks[n]}: {error}", flush=True)
             done[n] = number
-            if min(done) == SHARE:
+            if min(done) >= SHARE:
                 print("ENOUGH", flush=True)
 
     for n, disk in enumerate(disks):
