@@ -5,11 +5,11 @@
 use crate::image::{Disk, DiskKind, Prelude};
 use crate::judge::Judge;
 use crate::oracle;
-use crate::random::Random;
 use crate::record::{record, NoHistory};
 use crate::states::{self, Effort, Place};
 use crate::workload::{actions, Action, Ending, Persist, Workload};
 use host_core::host::overlay::Overlay;
+use host_core::testing::Random;
 use std::time::Instant;
 
 /// What was counted.
@@ -180,13 +180,13 @@ impl Campaign {
     /// Any workload of `count` actions.
     pub fn any(&self, count: usize, random: &mut Random) -> Workload {
         let mut part = || {
-            let how = Persist::ALL[random.below(Persist::ALL.len())];
-            (random.below(self.actions.len()), how)
+            let how = Persist::ALL[random.index(Persist::ALL.len())];
+            (random.index(self.actions.len()), how)
         };
         let parts = (0..count).map(|_| part()).collect();
         Workload {
             parts,
-            ending: [Ending::CommitFirst, Ending::Scattered][random.below(2)],
+            ending: [Ending::CommitFirst, Ending::Scattered][random.index(2)],
         }
     }
 
@@ -227,7 +227,7 @@ impl Campaign {
             places.push(place);
             true
         });
-        let place = *places.get(random.below(places.len()))?;
+        let place = *places.get(random.index(places.len().max(1)))?;
         let (disk, _) = states::at(&history, &Depth::Quick.effort(self.seed), place)?;
         Some((self.id(workload, place, Depth::Quick), disk))
     }

@@ -10,14 +10,13 @@
 //! some, and must come to the same.
 
 use crate::image::{shorten, Disk};
-use crate::random::mix;
 use crate::record::options;
 use crate::replayer::Replayer;
 use host_core::core::mount::MountOptions;
 use host_core::host::overlay::{Overlay, OverlayDevice, SECTOR};
 use host_core::host::random;
 use host_core::hostfs::{HostFs, Tree};
-use host_core::testing::{self, TempFile};
+use host_core::testing::{self, mix, TempFile};
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;

@@ -13,7 +13,6 @@ mod jobs;
 mod judge;
 mod model;
 mod oracle;
-mod random;
 mod record;
 mod replayer;
 mod run;

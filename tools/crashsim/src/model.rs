@@ -2,8 +2,8 @@
 
 //! What a file system that never fails would hold after each step.
 
-use crate::random::mix;
 use crate::workload::Step;
+use host_core::testing::mix;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

@@ -5,8 +5,8 @@
 use crate::arguments::Arguments;
 use crate::campaign::{Campaign, Deadline, Depth, Totals};
 use crate::image::KINDS;
-use crate::random::Random;
 use crate::workload::Workload;
+use host_core::testing::Random;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -241,7 +241,7 @@ impl Run {
         }
         let mut random = Random::new(self.arguments.seed);
         while !left.is_empty() && !self.is_over() && self.elapsed() < MOST_FOR_SINGLES {
-            let (at, workload) = left.swap_remove(random.below(left.len()));
+            let (at, workload) = left.swap_remove(random.index(left.len()));
             self.try_one(at, &workload, Depth::Quick);
         }
         left.len()
@@ -304,9 +304,9 @@ impl Run {
         let (mut ids, mut written) = (String::new(), 0);
         while written < self.arguments.count {
             // Mostly small disks.
-            let at = (written * 3 + random.below(2)) % self.campaigns.len();
+            let at = (written * 3 + random.index(2)) % self.campaigns.len();
             let campaign = &self.campaigns[at];
-            let workload = campaign.any(1 + random.below(3), &mut random);
+            let workload = campaign.any(1 + random.index(3), &mut random);
             if let Some((id, disk)) = campaign.crash(&workload, &mut random) {
                 std::fs::write(folder.join(format!("{written:03}.img")), disk.contents())?;
                 ids += &format!("{written:03}.img {id}\n");

@@ -8,10 +8,10 @@
 //! sectors reaches the disk last is the choice without the newer one; only writes that were on their
 //! way at the same time can overtake each other besides.
 
-use crate::random::Random;
 use crate::record::History;
 use host_core::host::overlay::{Overlay, SECTOR};
 use host_core::host::recording::{durable, Event};
+use host_core::testing::Random;
 
 /// How many states of each point are built.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +154,7 @@ impl<'h> Point<'h> {
                 continue;
             }
             let all = u64::MAX >> (64 - sectors);
-            let head = all >> (sectors - 1 - random.below(sectors as usize - 1) as u32);
+            let head = all >> (sectors - 1 - random.index(sectors as usize - 1) as u32);
             for mask in [head, all & !head, random.number() & all] {
                 let mut arrived = vec![Arrived::All; count];
                 arrived[one] = Arrived::Some(mask);

@@ -5,7 +5,7 @@
 //! Half of the mutations know what an edit is, the others are those of bytes.
 #![no_main]
 
-use hostile::random::Random;
+use host_core::testing::Random;
 use hostile::{edits, visit};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Images made by e2fsprogs for tests, and their judgement by e2fsck.
+//! What all tests need: images made by e2fsprogs, their judgement by e2fsck, numbers by chance.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -103,4 +103,48 @@ pub fn assert_clean(image: &[u8]) {
     let file = TempFile::with(image);
     let (code, text) = run("e2fsck", &["-fn"], &file.0);
     assert_eq!(code, 0, "e2fsck -fn: {text}");
+}
+
+/// Numbers by chance (splitmix64): the same seed gives the same ones.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+/// Mixes the bits of a number.
+pub const fn mix(number: u64) -> u64 {
+    let a = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    b ^ (b >> 31)
+}
+
+impl Random {
+    /// A generator; any seed will do.
+    pub const fn new(seed: u64) -> Self {
+        Self(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    /// A number below `limit`, which is not 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        (self.number() >> 11) % limit
+    }
+
+    /// An index of something of this length, which is not empty.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// A byte.
+    pub fn byte(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+
+    /// Bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.byte()).collect()
+    }
 }

@@ -5,12 +5,12 @@
 #[expect(dead_code, reason = "trees of the model are for undamaged disks")]
 mod common;
 
-use common::{Model, Op, Random};
+use common::{Model, Op};
 use host_core::core::error::Error;
 use host_core::core::mount::{ErrorPolicy, MountOptions};
 use host_core::host::recording::Recording;
 use host_core::hostfs::HostFs;
-use host_core::testing::{assert_clean, debugfs, mkfs, run, TempFile};
+use host_core::testing::{assert_clean, debugfs, mkfs, run, Random, TempFile};
 
 /// A disk with some of everything, unmounted.
 fn populated(args: &[&str], seed: u64) -> Vec<u8> {

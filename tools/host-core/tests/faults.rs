@@ -8,13 +8,13 @@
 
 mod common;
 
-use common::{Model, Op, Random};
+use common::{Model, Op};
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::{ErrorPolicy, MountOptions};
 use host_core::host::failing::{Failing, Plan, Request};
 use host_core::host::shortage::Shortage;
 use host_core::hostfs::{HostFs, Tree};
-use host_core::testing::{assert_clean, debugfs, mkfs, run, TempFile};
+use host_core::testing::{assert_clean, debugfs, mkfs, run, Random, TempFile};
 
 const MOST: u64 = 12_000;
 const SIZE: u64 = 8 << 20;

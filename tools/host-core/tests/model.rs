@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{Model, Op, Random};
+use common::{Model, Op};
 use host_core::core::mount::MountOptions;
 use host_core::host::recording::Recording;
 use host_core::hostfs::HostFs;
-use host_core::testing::{assert_clean, mkfs};
+use host_core::testing::{assert_clean, mkfs, Random};
 
 /// Sequences for each kind of disk; `REXT4_SEQUENCES` asks for more.
 fn sequences() -> u64 {

@@ -5,11 +5,11 @@
 
 mod common;
 
-use common::{Model, Op, Random};
+use common::{Model, Op};
 use host_core::core::mount::MountOptions;
 use host_core::host::recording::{durable, Recording};
 use host_core::hostfs::{HostFs, Tree};
-use host_core::testing::{assert_clean, mkfs, run, TempFile};
+use host_core::testing::{assert_clean, mkfs, run, Random, TempFile};
 
 const READ_ONLY: MountOptions = MountOptions {
     read_only: true,

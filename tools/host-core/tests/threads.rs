@@ -5,11 +5,11 @@
 #[expect(dead_code, reason = "the model is for tests of one task")]
 mod common;
 
-use common::{Op, Random};
+use common::Op;
 use host_core::core::mount::MountOptions;
 use host_core::host::recording::Recording;
 use host_core::hostfs::HostFs;
-use host_core::testing::{assert_clean, mkfs};
+use host_core::testing::{assert_clean, mkfs, Random};
 
 #[test]
 fn four_tasks() {

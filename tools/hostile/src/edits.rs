@@ -8,9 +8,9 @@
 
 use crate::overlay::Overlay;
 use crate::places::{Kind, Place, Places, KINDS};
-use crate::random::Random;
 use crate::seal;
 use crate::seeds::{self, Seed};
+use host_core::testing::Random;
 
 /// Most edits of a list; the rest is not read.
 pub const MOST: usize = 40;
@@ -214,7 +214,7 @@ pub fn push_random(list: &mut Vec<u8>, random: &mut Random) {
     let kind = if random.below(4) == 0 {
         random.below(16) as u8
     } else {
-        LIKELY[random.below(LIKELY.len() as u64) as usize] as u8
+        LIKELY[random.index(LIKELY.len())] as u8
     };
     let which = match random.below(3) {
         0 => random.below(12) as u8,

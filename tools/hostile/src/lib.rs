@@ -11,7 +11,6 @@ pub mod edits;
 pub mod overlay;
 pub mod parsers;
 pub mod places;
-pub mod random;
 pub mod seal;
 pub mod seeds;
 pub mod visit;

@@ -2,7 +2,7 @@
 
 //! What the fuzzers have found interesting so far, and some damage by chance, without a fuzzer.
 
-use hostile::random::Random;
+use host_core::testing::Random;
 use hostile::{edits, parsers, visit};
 use std::path::PathBuf;
 

@@ -5,37 +5,8 @@
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::AttributeChanges;
 use host_core::hostfs::{Entry, HostFs, Tree};
+use host_core::testing::Random;
 use std::collections::BTreeMap;
-
-/// A small generator: the same seed gives the same operations.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// A generator; any seed will do.
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    /// Bytes.
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut byte = self.below(256) as u8;
-        (0..len)
-            .map(|n| {
-                byte = byte.wrapping_mul(5).wrapping_add(n as u8 | 1);
-                byte
-            })
-            .collect()
-    }
-}
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -60,7 +31,7 @@ impl Op {
     pub fn any(random: &mut Random, most: u64) -> Self {
         let path = |random: &mut Random| {
             let dirs = ["", "/d0", "/d1", "/d0/d2", "/d1/d3"];
-            let dir = dirs[random.below(dirs.len() as u64) as usize];
+            let dir = dirs[random.index(dirs.len())];
             match random.below(8) {
                 0 | 1 => format!("{dir}/d{}", random.below(4)),
                 2 => format!(

@@ -5,8 +5,8 @@
 //! numbers FIRST and up, in one archive that `tools/tests/damaged-images.py` reads in a guest.
 //! `damage list FILE...`: what a mount with these lists of edits costs.
 
+use host_core::testing::Random;
 use hostile::places::Kind;
-use hostile::random::Random;
 use hostile::{edits, seeds, visit};
 use std::io::{self, Write};
 use std::path::Path;
