@@ -4,7 +4,7 @@
 //! the log space of old transactions can be used again.
 
 use super::Journal;
-use crate::core::cache::{Buffer, Cache, Kind};
+use crate::core::cache::{with_bytes_of_others, Buffer, Cache, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::platform::{clock, Block, Device, Vec, WriteClass, GFP};
@@ -33,7 +33,7 @@ impl Checkpoint {
                 continue;
             };
             let data = match buffer.kind() {
-                Kind::Superblock => cache.with_bytes_of_others(device, &data)?,
+                Kind::Superblock => with_bytes_of_others(device, cache.sealer().geometry(), &data)?,
                 _ => data,
             };
             blocks.push((buffer.block().get(), data), GFP)?;

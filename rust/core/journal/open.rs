@@ -10,6 +10,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::locks::{self, HANDLE};
 use crate::core::platform::{lock_class, Arc, Condvar, Device, Mutex, Thread, Vec, GFP};
 use crate::format::fault::{Fault, JournalFault};
+use crate::format::geometry::Geometry;
 use crate::format::jbd2::Layout;
 use crate::format::units::{LogBlock, Tid};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,9 +86,9 @@ impl Start {
 
     /// Replays the committed transactions of a dirty log to their places, and empties it on disk.
     ///
-    /// The file system has `blocks` blocks. Nothing may have been read through a cache before: the blocks change under it.
-    pub fn recover(&mut self, device: &Device, blocks: u64) -> Result<Recovered> {
-        let recovered = recovery::recover(&self.log, device, self.next, blocks)?;
+    /// The file system has this geometry. Nothing may have been read through a cache before: the blocks change under it.
+    pub fn recover(&mut self, device: &Device, geometry: &Geometry) -> Result<Recovered> {
+        let recovered = recovery::recover(&self.log, device, self.next, geometry)?;
         device.flush()?;
         // C's journal skips a number after recovery; so do we, so that a torn tail can never match.
         self.next = recovered.next.next();

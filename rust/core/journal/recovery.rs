@@ -9,9 +9,11 @@
 
 use super::log::Log;
 use super::transaction::Logged;
+use crate::core::cache::with_bytes_of_others;
 use crate::core::error::{Error, Place, Result};
 use crate::core::platform::{crc, Block, Device, RBTree, Vec, WriteClass, GFP};
 use crate::format::fault::{Fault, JournalFault, Record};
+use crate::format::geometry::Geometry;
 use crate::format::jbd2::{self, BlockType, Tag, Version, MAGIC};
 use crate::format::units::{DiskBlock, LogBlock, Tid};
 
@@ -235,12 +237,17 @@ impl<'l> Scan<'l> {
         Ok(())
     }
 
-    fn replay(&self) -> Result<u32> {
+    fn replay(&self, geometry: &Geometry) -> Result<u32> {
         const BATCH: usize = 256;
+        let superblock = geometry.superblock_block();
         let mut batch = Vec::with_capacity(BATCH, GFP)?;
         let mut written = 0u32;
         for (block, source) in self.plan.iter() {
-            batch.push((block.get(), self.load(source)?), GFP)?;
+            let mut data = self.load(source)?;
+            if *block == superblock {
+                data = with_bytes_of_others(self.device, geometry, &data)?;
+            }
+            batch.push((block.get(), data), GFP)?;
             written = written.saturating_add(1);
             if batch.len() == BATCH {
                 self.device.write_blocks(&batch, WriteClass::Background)?;
@@ -248,13 +255,19 @@ impl<'l> Scan<'l> {
             }
         }
         self.device.write_blocks(&batch, WriteClass::Background)?;
+        self.device.forget_cached(superblock.get());
         Ok(written)
     }
 }
 
-/// Replays a log that begins with transaction `first`; the file system has `blocks` blocks. The
-/// caller flushes the device and empties the log.
-pub(super) fn recover(log: &Log, device: &Device, first: Tid, blocks: u64) -> Result<Recovered> {
+/// Replays a log that begins with transaction `first`, of a file system of this geometry. The caller
+/// flushes the device and empties the log.
+pub(super) fn recover(
+    log: &Log,
+    device: &Device,
+    first: Tid,
+    geometry: &Geometry,
+) -> Result<Recovered> {
     let Some(start) = log.layout.start else {
         return Ok(Recovered {
             next: first,
@@ -264,11 +277,11 @@ pub(super) fn recover(log: &Log, device: &Device, first: Tid, blocks: u64) -> Re
     };
     let mut scan = Scan::new(log, device, start, first);
     scan.run(u32::MAX)?;
-    scan.check(blocks)?;
+    scan.check(geometry.block_count())?;
     Ok(Recovered {
         next: scan.tid,
         transactions: scan.transactions,
-        blocks: scan.replay()?,
+        blocks: scan.replay(geometry)?,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, Ino, LogBlock};
 use crate::host::device::Memory;
 use crate::host::recording::{Event, Recording};
-use crate::testing;
+use crate::testing::{self, Random};
 
 const BLOCKS: u64 = 8192;
 const KIND: Kind = Kind::SymlinkTarget(Ino(99));
@@ -66,7 +66,9 @@ fn open(device: Device, image: &Image, settings: Settings) -> Arc<Journal> {
     let device = Arc::new(device, GFP).unwrap();
     let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
     if start.dirty {
-        start.recover(&device, BLOCKS).unwrap();
+        start
+            .recover(&device, sealer(&image.bytes).geometry())
+            .unwrap();
     }
     let cache = Arc::new(Cache::new(sealer(&image.bytes)).unwrap(), GFP).unwrap();
     Journal::open(device, cache, start, settings).unwrap()
@@ -78,19 +80,6 @@ const SETTINGS: Settings = Settings {
     lenient: false,
     verify: true,
 };
-
-/// A small generator of repeatable numbers.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (self.0 >> 33) % limit
-    }
-}
 
 /// The contents that transaction `n` gives block `at`: some begin with the journal's magic number.
 fn contents(n: u64, at: u64) -> [u8; 16] {
@@ -129,7 +118,7 @@ fn run(
     recording: &Recording,
     count: u64,
 ) -> (std::vec::Vec<Model>, std::vec::Vec<usize>) {
-    let mut numbers = Numbers(7);
+    let mut numbers = Random::new(7);
     let mut model = state(&recording.contents());
     let (mut states, mut durable) = (std::vec![model.clone()], std::vec![0]);
     for n in 1..=count {
@@ -183,7 +172,9 @@ fn every_power_cut_leaves_whole_transactions() {
         let device = Device::new(memory, false, "test");
         let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
         if start.dirty {
-            start.recover(&device, BLOCKS).unwrap();
+            start
+                .recover(&device, sealer(&image.bytes).geometry())
+                .unwrap();
         }
         let mut bytes = std::vec![0; BLOCKS as usize * 1024];
         device.read_bytes(0, &mut bytes).unwrap();
@@ -285,7 +276,9 @@ fn a_freed_block_is_not_replayed_over_its_new_owner() {
     let after = Device::new(Memory::new(recording.contents()), false, "test");
     let mut start = Start::read(&after, extents(&image.log), true, true).unwrap();
     assert!(start.dirty);
-    start.recover(&after, BLOCKS).unwrap();
+    start
+        .recover(&after, sealer(&image.bytes).geometry())
+        .unwrap();
     assert!(after
         .read_block(block(0).get())
         .unwrap()

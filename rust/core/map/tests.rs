@@ -98,8 +98,7 @@ fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
     }
     let mut start = Start::read(&device, extents, true, true).unwrap();
     if start.dirty {
-        let blocks = superblock.geometry.block_count();
-        start.recover(&device, blocks).unwrap();
+        start.recover(&device, &superblock.geometry).unwrap();
     }
     let sealer = Sealer::new(checksums, superblock.geometry.clone());
     let cache = Arc::new(Cache::new(sealer).unwrap(), GFP).unwrap();

@@ -209,7 +209,7 @@ impl Opened {
     /// Replays the log. The error fields of the superblock survive it.
     fn replay(&mut self, device: &Device, start: &mut Start) -> Result {
         let before = self.bytes;
-        let done = start.recover(device, self.superblock.geometry.block_count())?;
+        let done = start.recover(device, &self.superblock.geometry)?;
         events::recover(device, done.transactions, done.blocks);
         say(
             device,
