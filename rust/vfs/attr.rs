@@ -14,7 +14,6 @@ use crate::linux::fs::inode::Inode;
 use crate::linux::fs::inode_ops::InodeOps;
 use crate::linux::iomap;
 use crate::linux::iomap::fiemap::Fiemap;
-use core::cmp::Ordering;
 use core::sync::atomic::Ordering::Relaxed;
 use kernel::prelude::*;
 
@@ -102,26 +101,18 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     let old = inode.size();
     inode.wait_for_direct_io();
     let locked = inode.lock_invalidate();
-    match size.cmp(&old) {
-        Ordering::Greater => map::zero_end(inode, old, size)?,
-        Ordering::Less => {
-            iomap::truncate_page::<Rext4, map::Write>(inode, size)?;
-        }
-        Ordering::Equal => {}
-    }
-    // What the disk's size will cover must be on the disk before the size is, and so must the zeroes
-    // in a block that is cut: nothing waits for them when the file grows again later.
-    let core = inode.core()?;
-    let kept = size.min(old);
-    let inside = size.checked_rem(inode.sb().block_size().into());
-    let is_cut = size < old && inside != Some(0);
-    if core.disk_size() <= kept || size > old || is_cut {
-        inode.write_and_wait(core.disk_size().min(kept), kept)?;
-    }
+    let settled = inode
+        .fs()
+        .resize(inode.core()?, old, size)
+        .zero(|end| {
+            let len = end.end.saturating_sub(end.start);
+            iomap::zero_range::<Rext4, map::Write>(inode, end.start, len).map(drop)
+        })?
+        .write(|first, last| inode.write_and_wait(first, last))?;
     // Drops what is past the end, and waits for writes of it that are on their way: when one ends, it
     // moves the disk's size up.
     inode.truncate_setsize(size);
-    let done = inode.fs().truncate(core, size).errno();
+    let done = inode.fs().truncate(settled).errno();
     if size == 0 && old > 0 {
         inode.data().rewritten.store(true, Relaxed);
     }

@@ -15,6 +15,7 @@ mod evict;
 mod links;
 mod load;
 mod orphan;
+mod resize;
 mod store;
 mod superblock;
 mod xattr;
@@ -26,6 +27,7 @@ pub use links::{
 };
 pub use load::Purpose;
 pub use orphan::{Orphans, ORPHAN_CREDITS};
+pub use resize::{Resize, Settled, Zeroed};
 pub use store::Touch;
 
 use super::error::{Error, Place, Result};

@@ -2,7 +2,7 @@
 
 //! Inodes' attributes, sizes and data.
 
-use super::{Filesystem, Inode, InodeKind, Timestamp};
+use super::{Filesystem, Inode, InodeKind, Resize, Settled, Timestamp};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::inode::{now, Touch};
@@ -70,8 +70,14 @@ impl Filesystem {
         )
     }
 
+    /// Begins to make a file, which has `old` bytes in memory, shorter or longer.
+    pub fn resize<'i>(&self, inode: &'i Inode, old: u64, new: u64) -> Resize<'i> {
+        Resize::new(inode, old, new, self.block_size())
+    }
+
     /// Makes a file shorter or longer. When shorter, its page cache was cut before.
-    pub fn truncate(&self, inode: &Inode, size: u64) -> Result {
+    pub fn truncate(&self, settled: Settled<'_>) -> Result {
+        let Settled { inode, size } = settled;
         self.writable()?;
         if inode.kind() != InodeKind::Regular {
             return Err(Error::Invalid);

@@ -23,7 +23,7 @@ mod superblock;
 mod xattr;
 
 pub use super::dir::Width;
-pub use super::inode::{Attributes, Inode, InodeKind, NewInode};
+pub use super::inode::{Attributes, Inode, InodeKind, NewInode, Resize, Settled, Zeroed};
 pub use super::map::{Completion, Mapping, Ordered, State};
 pub use crate::format::inode::Timestamp;
 pub use crate::format::superblock::{ErrorRecord, NotedError};

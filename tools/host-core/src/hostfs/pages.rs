@@ -253,22 +253,16 @@ impl HostFs {
         let inode = self.resolve(path)?;
         let ino = inode.ino().get();
         let old = self.nodes[&ino].size;
-        let kept = old.min(size);
-        if size != old {
-            self.zero_tail(ino, kept)?;
-        }
-        // What the disk's size will cover must be on the disk before the size is, and so must the
-        // zeroes in a block that is cut.
-        let on_disk = inode.disk_size();
-        let is_cut = size < old && size % self.block_size() != 0;
-        if on_disk <= kept || size > old || is_cut {
-            self.flush_range(inode.ino(), on_disk.min(kept), kept)?;
-        }
+        let fs = self.fs.clone();
+        let settled = fs
+            .resize(&inode, old, size)
+            .zero(|end| self.zero_tail(ino, end.start))?
+            .write(|first, last| self.flush_range(inode.ino(), first, last))?;
         let first_gone = size.div_ceil(self.block_size()) as u32;
         let node = self.nodes.get_mut(&ino).unwrap();
         node.dirty.retain(|&block, _| block < first_gone);
         node.size = size;
-        self.fs.truncate(&inode, size)
+        fs.truncate(settled)
     }
 }
 
