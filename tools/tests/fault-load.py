@@ -65,4 +65,4 @@ for thread in threads:
     thread.join()
 with open("promises", "w", encoding="utf-8") as out:
     out.writelines(f"{path[len(root):]} {size} {byte}\n" for path, size, byte in promises)
-print(f"{done[0]} done, {failed[0]} failed, errors {sorted(numbers)}")
+print(f"{done[0]} done, {failed[0]} refused, errno {sorted(numbers)}")

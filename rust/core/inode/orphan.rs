@@ -98,11 +98,27 @@ impl Orphans {
         self.known.lock().used.iter().all(|&word| word == 0)
     }
 
-    /// The newest orphan in the chain, or any other one; to be finished one after another.
-    pub fn next(&self) -> Option<Ino> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.known.lock().by_ino.first().is_none()
+    }
+
+    /// All orphans: those of the chain, the newest first, and the others.
+    ///
+    /// One of the chain that cannot be finished keeps those behind it: to take one of them out would be a
+    /// change of its record.
+    pub fn all(&self) -> Result<(Vec<Ino>, Vec<Ino>)> {
         let known = self.known.lock();
-        let newest = known.chain.last().copied();
-        newest.or_else(|| known.by_ino.first().map(|(&ino, _)| Ino(ino)))
+        let (mut chain, mut others) = (Vec::new(), Vec::new());
+        for ino in known.chain.iter().rev() {
+            chain.push(*ino, GFP)?;
+        }
+        for (&ino, slot) in known.by_ino.iter() {
+            if matches!(slot, Slot::File(_)) {
+                others.push(Ino(ino), GFP)?;
+            }
+        }
+        Ok((chain, others))
     }
 
     /// Whether this inode is one.
@@ -171,13 +187,6 @@ impl Orphans {
         known.by_ino.remove(&ino.get());
         events::orphan_del(&volume.device, ino);
         Ok(())
-    }
-
-    /// Takes an inode out of memory only: it cannot be finished, the disk keeps the entry.
-    pub fn skip(&self, ino: Ino) {
-        let mut known = self.known.lock();
-        known.by_ino.remove(&ino.get());
-        known.chain.retain(|&mut other| other != ino);
     }
 }
 

@@ -165,7 +165,7 @@ impl Filesystem {
             log(Level::Error, device, format_args!("cannot remount for writing: the device is read-only or its journal was not loaded"));
             return Err(Error::ReadOnly);
         }
-        if self.orphans.next().is_some() {
+        if !self.orphans.is_empty() {
             log(
                 Level::Error,
                 device,

@@ -364,7 +364,7 @@ impl Filesystem {
             );
             return Err(Error::Corrupt(root.here(), fault));
         }
-        let finish = self.orphans.next().is_some() && self.volume.journal.is_some();
+        let finish = !self.orphans.is_empty() && self.volume.journal.is_some();
         if !options.read_only {
             self.go_writable()?;
         }
@@ -420,20 +420,30 @@ impl Filesystem {
             // Even so: it is as much a part of recovery as the replay.
             self.mark_in_use()?;
         }
+        let (chain, others) = self.orphans.all()?;
         let (mut deleted, mut truncated) = (0u32, 0u32);
-        while let Some(ino) = self.orphans.next() {
-            match self.finish_orphan(ino) {
-                Ok(true) => deleted = deleted.saturating_add(1),
-                Ok(false) => truncated = truncated.saturating_add(1),
-                Err(error) => {
-                    say(
-                        device,
-                        Level::Warning,
-                        format_args!("orphan inode {ino} cannot be finished: {error}"),
-                    );
-                    self.orphans.skip(ino);
-                }
+        let mut finish = |ino| match self.finish_orphan(ino) {
+            Ok(true) => {
+                deleted = deleted.saturating_add(1);
+                true
             }
+            Ok(false) => {
+                truncated = truncated.saturating_add(1);
+                true
+            }
+            Err(error) => {
+                // The disk keeps the entry, for the next mount or e2fsck.
+                say(
+                    device,
+                    Level::Warning,
+                    format_args!("orphan inode {ino} cannot be finished: {error}"),
+                );
+                false
+            }
+        };
+        let _ = chain.iter().all(|ino| finish(*ino));
+        for ino in &others {
+            finish(*ino);
         }
         if deleted > 0 {
             say(
