@@ -2,7 +2,7 @@
 
 //! Runs workloads on one kind of disk, judges every state, and makes a violation small.
 
-use crate::image::{Disk, DiskKind, Prelude};
+use crate::image::{Disk, DiskKind};
 use crate::judge::Judge;
 use crate::oracle;
 use crate::record::{record, NoHistory};
@@ -153,28 +153,22 @@ impl Campaign {
     }
 
     /// All workloads of two actions, each made durable in every way that a program has. Each pair of
-    /// actions is seen with both endings; where recovery takes long, so are all pairs of actions, but each
-    /// with a sixth of the ways.
+    /// actions is seen with both endings.
     pub fn pairs(&self) -> Vec<Workload> {
         let ways = Persist::CALLS.len();
         let part = |n: usize| (n / ways, Persist::CALLS[n % ways]);
         let count = self.actions.len() * ways;
-        let is_slow = self.disk.kind.prelude != Prelude::None;
-        let mut all = Vec::new();
-        for (first, second) in (0..count * count).map(|n| (n / count, n % count)) {
-            if is_slow && (first + second / ways) % ways != second % ways {
-                continue;
-            }
-            all.push(Workload {
-                parts: vec![part(first), part(second)],
-                ending: if (first + second / ways) % 2 == 0 {
-                    Ending::CommitFirst
-                } else {
-                    Ending::Scattered
-                },
-            });
-        }
-        all
+        let pair = |(first, second)| Workload {
+            parts: vec![part(first), part(second)],
+            ending: if (first + second / ways) % 2 == 0 {
+                Ending::CommitFirst
+            } else {
+                Ending::Scattered
+            },
+        };
+        (0..count * count)
+            .map(|n| pair((n / count, n % count)))
+            .collect()
     }
 
     /// Any workload of `count` actions.
