@@ -7,14 +7,14 @@
 
 mod common;
 
-use common::{Model, Op, Random};
+use common::{Model, Op};
 use host_core::core::error::Error;
 use host_core::core::mount::MountOptions;
 use host_core::host::failing::{Failing, Plan, Request};
 use host_core::host::recording::{durable, Recording};
 use host_core::host::shortage::Shortage;
 use host_core::hostfs::{HostFs, Tree};
-use host_core::testing::{assert_clean, debugfs, mkfs, run, TempFile};
+use host_core::testing::{assert_clean, debugfs, mkfs, run, Random, TempFile};
 
 const SIZE: u64 = 8 << 20;
 /// Files that are orphans at the end; the records of some are in blocks of their own.
