@@ -23,6 +23,10 @@ impl Filesystem {
             return Ok(());
         };
         let writable = !self.is_read_only();
+        if writable && !self.orphans.is_empty() {
+            // For which there was no memory, say, when they were let go. Nobody uses them now.
+            let _ = self.finish_orphans(false);
+        }
         let closed = journal.close();
         if !writable {
             return Ok(());

@@ -405,8 +405,8 @@ impl Filesystem {
         Ok(())
     }
 
-    /// Finishes what a crash has left: deletes and truncates the orphans.
-    fn finish_orphans(&self, read_only: bool) -> Result {
+    /// Finishes what a crash, or an error, has left: deletes and truncates the orphans. Nobody has one in use.
+    pub(super) fn finish_orphans(&self, read_only: bool) -> Result {
         let device = &self.volume.device;
         if self.state_bits.load(Ordering::Acquire) & state::ERROR != 0 {
             say(

@@ -203,7 +203,7 @@ fn run_short(image: &[u8], ops: &[Op], first: u64, len: u64) -> u64 {
     let count = shortage.count();
     Shortage::end();
     let synced = after(&mut fs);
-    let (counts, written) = (fs.fs.statistics(), fs.fs.written());
+    let written = fs.fs.written();
     assert_eq!(written.delayed_blocks, 0, "{what}: promises are left");
     if synced.is_err() {
         // What broke off half-way has stopped the journal, and was told.
@@ -217,6 +217,8 @@ fn run_short(image: &[u8], ops: &[Op], first: u64, len: u64) -> u64 {
     fs.fs
         .unmount()
         .unwrap_or_else(|error| panic!("{what}: unmount: {error}"));
+    // What could not be deleted before is deleted now.
+    let counts = fs.fs.statistics();
     let image = device.contents();
     assert_clean(&image);
     let text = debugfs(&image, "show_super_stats -h");

@@ -269,3 +269,35 @@ fn no_orphan_is_lost() {
         }
     }
 }
+
+/// A file that could not be deleted for want of memory is deleted at the unmount.
+#[test]
+fn orphans_end_with_the_mount() {
+    let device = Failing::new(mkfs(SIZE, &["-b", "1024"]), Plan::Never);
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.create("/gone", 0o644).unwrap();
+    fs.write("/gone", 0, &[1; 9000]).unwrap();
+    fs.unmount().unwrap();
+    let image = device.contents();
+    let mut finished_late = 0;
+    for n in 0.. {
+        let device = Failing::new(image.clone(), Plan::Never);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let shortage = Shortage::begin(n, 1);
+        let unlinked = fs.unlink("/gone");
+        Shortage::end();
+        let stopped = fs.fs.is_read_only();
+        fs.let_go();
+        let closed = fs.fs.unmount();
+        if !stopped {
+            assert_eq!(closed, Ok(()), "allocation {n}");
+            assert_clean(&device.contents());
+            let is_gone = !debugfs(&device.contents(), "ls /").contains("gone");
+            finished_late += u32::from(is_gone && unlinked.is_err());
+        }
+        if shortage.count() <= n {
+            break;
+        }
+    }
+    assert!(finished_late > 0);
+}
