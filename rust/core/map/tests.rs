@@ -159,11 +159,13 @@ impl World {
             .read(place.block, Kind::InodeTable(place.first))
             .unwrap();
         let size = usize::from(volume.superblock.geometry.inode_size());
+        // The map's lock comes before a block's.
+        let (root, blocks) = (map.root(), map.blocks());
         let mut bytes = handle.write(&buffer).unwrap();
         let record = &mut bytes[place.offset..place.offset + size];
         let mut fields = InodeFields::decode(record, &volume.superblock.geometry).unwrap();
-        fields.i_block = map.root();
-        fields.blocks = map.blocks() * (self.block_size() / 512);
+        fields.i_block = root;
+        fields.blocks = blocks * (self.block_size() / 512);
         // Sparse, and larger than any block in use.
         fields.size = 0x7fff_ffff * self.block_size().min(1024);
         fields.encode(record, &volume.superblock.geometry).unwrap();
