@@ -379,12 +379,6 @@ impl Workload {
         Some(Self { parts, ending })
     }
 
-    /// Whether everything in it is made durable as programs can ask for.
-    pub fn is_asked_for(&self) -> bool {
-        let calls = |(_, persist): &(usize, Persist)| Persist::CALLS.contains(persist);
-        self.parts.iter().all(calls)
-    }
-
     /// What is left when some of the actions are left out: fewer first.
     pub fn smaller(&self) -> Vec<Self> {
         let count = self.parts.len();
