@@ -26,8 +26,6 @@ kernel=$cache/kernel-$kernel_key
 image_key=$(key image-1 "$guest_key" "$kernel_key" "${guest_modules[@]}" "$(sha256sum < "$setup_dir/guest-image")" \
 	"$(sha256sum < "$setup_dir/initramfs-init")")
 image=$cache/image-$image_key
-debug_key=$(key debug-1 "$kernel_key" "$(cat "$checkout"/.config.fragment "$checkout"/.config.debug.fragment | sha256sum)")
-debug_kernel=$cache/debug-kernel-$debug_key
 
 # ready DIR: was DIR finished by an earlier run?
 ready() { [[ -e $1/.ready ]]; }
