@@ -107,10 +107,13 @@ impl HostFs {
         }
     }
 
-    /// Writes everything back and unmounts.
+    /// Writes everything back and unmounts, as the kernel does whatever failed before: the commit thread
+    /// ends.
     pub fn unmount(mut self) -> Result {
-        self.finish()?;
-        self.fs.unmount()
+        let finished = self.finish();
+        self.let_go();
+        let unmounted = self.fs.unmount();
+        finished.and(unmounted)
     }
 
     /// Forgets everything, as a power cut does. (The commit thread ends with what it has begun.)
