@@ -5,7 +5,7 @@
 use super::alloc::Allocator;
 use super::cache::{Buffer, Cache, Kind};
 use super::error::{Error, Place, Result};
-use super::journal::{Handle, Journal};
+use super::journal::{Handle, Journal, OpenJournal};
 use super::platform::{Arc, Device};
 use crate::format::fault::Fault;
 use crate::format::superblock::Superblock;
@@ -15,7 +15,7 @@ use crate::format::units::DiskBlock;
 #[derive(Debug)]
 pub struct Volume {
     /// Commits changes; `None` when the device or the file system can only be read.
-    pub journal: Option<Arc<Journal>>,
+    pub journal: Option<OpenJournal>,
     /// Hands out blocks and inode numbers.
     pub allocator: Allocator,
     /// Metadata blocks in memory.

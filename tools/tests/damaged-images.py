@@ -8,6 +8,7 @@ KTAP; which image is in use is in the kernel log.
 
 import ctypes
 import fcntl
+import glob
 import os
 import struct
 import sys
@@ -24,6 +25,18 @@ READ = 16384
 def mount(disk, read_only, options):
     """Whether it could be mounted."""
     return LIBC.mount(disk.encode(), MNT, b"rext4", MS_RDONLY if read_only else 0, options.encode()) == 0
+
+
+def commit_threads():
+    """How many journals run."""
+    names = []
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                names.append(file.read())
+        except OSError:
+            pass  # It has ended.
+    return sum(name.startswith("rext4-journal") for name in names)
 
 
 def unmount():
@@ -196,6 +209,7 @@ def main():
     results = [
         (count == archive.count and mounted > count // 3, f"{archive.count} damaged images were mounted or refused"),
         (stuck is None, "all could be unmounted" if stuck is None else f"image {stuck} could not be unmounted"),
+        (commit_threads() == 0, "no commit thread is left"),
         (tainted is None, "no kernel warning" if tainted is None else f"image {tainted} made the kernel warn"),
     ]
     for n, (good, what) in enumerate(results, 1):

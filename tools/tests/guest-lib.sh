@@ -36,8 +36,12 @@ refuses() {
 # same NAME EXPECTED FOUND: passes when both are equal.
 same() { if [[ $2 = "$3" ]]; then pass "$1"; else fail "$1" "expected '$2', found '$3'"; fi; }
 
-# finish: the last line of a subject.
+# no_commit_thread: no journal runs.
+no_commit_thread() { ! grep -sl '^rext4-journal' /proc/[0-9]*/comm; }
+
+# finish: the last line of a subject. What was unmounted, or could not be mounted, has left nothing running.
 finish() {
+	grep -q ' rext4 ' /proc/mounts || no_commit_thread || fail "no commit thread is left"
 	printf '1..%d\n' "$tests"
 	(( failures == 0 ))
 }

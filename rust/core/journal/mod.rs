@@ -22,7 +22,7 @@ mod transaction;
 
 pub use handle::Handle;
 pub use log::LogExtent;
-pub use open::{Settings, Start};
+pub use open::{OpenJournal, Settings, Start};
 pub use recovery::Recovered;
 
 use super::cache::Cache;

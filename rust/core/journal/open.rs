@@ -13,6 +13,7 @@ use crate::format::fault::{Fault, JournalFault};
 use crate::format::geometry::Geometry;
 use crate::format::jbd2::Layout;
 use crate::format::units::{LogBlock, Tid};
+use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The log of a mount before a journal runs on it: read, and recovered if need be.
@@ -116,6 +117,26 @@ impl Start {
     }
 }
 
+/// A journal with its commit thread, which uses the journal too and ends, at the latest, with this.
+///
+/// Whoever wants changes to be durable calls [`Journal::close`] before.
+#[derive(Debug)]
+pub struct OpenJournal(Arc<Journal>);
+
+impl Deref for OpenJournal {
+    type Target = Journal;
+
+    fn deref(&self) -> &Journal {
+        &self.0
+    }
+}
+
+impl Drop for OpenJournal {
+    fn drop(&mut self) {
+        self.0.end_thread();
+    }
+}
+
 impl Journal {
     /// Opens a clean log for commits and starts the commit thread. Nothing is written before the
     /// first commit.
@@ -124,7 +145,7 @@ impl Journal {
         cache: Arc<Cache>,
         start: Start,
         settings: Settings,
-    ) -> Result<Arc<Self>> {
+    ) -> Result<OpenJournal> {
         let Start { log, next, .. } = start;
         let len = log.len();
         let per_block = |count: usize| u32::try_from(count.max(1)).unwrap_or(1);
@@ -166,7 +187,7 @@ impl Journal {
         let runner = journal.clone();
         let thread = Thread::spawn("rext4-journal", &journal.device, move || runner.run())?;
         *journal.thread.lock() = Some(thread);
-        Ok(journal)
+        Ok(OpenJournal(journal))
     }
 
     /// Commits and checkpoints everything, and marks the log empty on disk. The journal goes on.
@@ -187,15 +208,18 @@ impl Journal {
     /// [`Self::flush`], and ends the commit thread. No handle may start afterwards.
     pub fn close(&self) -> Result {
         let flushed = self.flush();
-        let mut state = self.state.lock();
-        state.stopping = true;
+        self.end_thread();
+        flushed
+    }
+
+    /// Ends the commit thread, if it has not ended. What is not committed never is.
+    fn end_thread(&self) {
+        self.state.lock().stopping = true;
         self.work.notify_all();
-        drop(state);
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             thread.join();
         }
-        flushed
     }
 
     /// Sets how long a transaction may stay open, in milliseconds.

@@ -3,7 +3,7 @@
 //! What a user of the journal relies on: whatever moment power fails, the blocks of a transaction are
 //! all there or none, in order, and every transaction that was waited for is there.
 
-use super::{Journal, LogExtent, Run, Settings, Start};
+use super::{Journal, LogExtent, OpenJournal, Run, Settings, Start};
 use crate::core::cache::{Cache, Kind, Sealer};
 use crate::core::platform::{Arc, Device, Vec, GFP};
 use crate::format::jbd2::MAGIC;
@@ -62,7 +62,7 @@ fn sealer(bytes: &[u8]) -> Sealer {
     )
 }
 
-fn open(device: Device, image: &Image, settings: Settings) -> Arc<Journal> {
+fn open(device: Device, image: &Image, settings: Settings) -> OpenJournal {
     let device = Arc::new(device, GFP).unwrap();
     let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
     if start.dirty {

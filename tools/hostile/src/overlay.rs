@@ -35,6 +35,11 @@ impl Overlay {
         }))
     }
 
+    /// How many hold this device.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Requests to read so far.
     pub fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::Relaxed)

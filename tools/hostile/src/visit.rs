@@ -92,6 +92,10 @@ fn check_fixed(damaged: &Damaged) {
 }
 
 /// Mounts, walks, reads, changes, unmounts.
+///
+/// # Panics
+///
+/// When the mount, or what was refused to be one, still holds the device afterwards.
 pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     let options = MountOptions {
         read_only: mode.read_only(),
@@ -104,6 +108,7 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         ..MountOptions::default()
     };
     let mut cost = Cost::default();
+    let holders = device.holders();
     if let Ok(mut fs) = HostFs::mount(device.clone(), &options) {
         cost.mounted = true;
         cost.names = walk(&fs.fs.clone());
@@ -117,6 +122,7 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         let _ = fs.read("/new-file");
         let _ = fs.unmount();
     }
+    assert_eq!(device.holders(), holders, "the device is still in use");
     cost.reads = device.reads();
     cost.writes = device.writes();
     cost

@@ -9,7 +9,7 @@ mod space;
 
 use super::*;
 use crate::core::cache::{Kind, Sealer};
-use crate::core::journal::{LogExtent, Settings, Start};
+use crate::core::journal::{LogExtent, OpenJournal, Settings, Start};
 use crate::core::platform::{crc, Vec};
 use crate::format::bitmap;
 use crate::format::checksum::Functions;
@@ -19,7 +19,7 @@ use crate::testing::{self, TempFile};
 /// An open file system without the layers above the allocator.
 struct Volume {
     allocator: Allocator,
-    journal: Arc<Journal>,
+    journal: OpenJournal,
     cache: Arc<Cache>,
     device: Arc<Device>,
     file: TempFile,
