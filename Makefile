@@ -40,7 +40,7 @@ crashsim: ## Every crash state of small workloads, on the host (CRASHSIM="--seco
 	@tools/crashsim/run $(CRASHSIM)
 
 .PHONY: test-debug
-test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (the first run of it or of test builds it)
+test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (the first run builds it)
 	@tools/tests/run --kernel debug $(TESTS)
 
 .PHONY: fuzz
