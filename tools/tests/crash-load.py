@@ -118,7 +118,6 @@ def write(base, seed):
     for number, work in enumerate((append, small, replace, churn)):
         rng = random.Random(f"{seed} {number}")
         threading.Thread(target=work, args=(rng, base, tag), daemon=True).start()
-    os.write(1, b"READY\n")
     threading.Event().wait()
 
 
