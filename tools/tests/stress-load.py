@@ -139,7 +139,7 @@ class Worker:
                 fd = self.open(self.rng.choice(self.shared))
                 self.rng.choice(works)(fd)
             except (OSError, MemoryError, IndexError) as error:
-                failed += getattr(error, "errno", errno.ENOMEM) in DISTURBED
+                failed += isinstance(error, MemoryError) or getattr(error, "errno", None) in DISTURBED
                 if not FAULTS and getattr(error, "errno", None) not in EXPECTED:
                     print(f"process {self.number}: {error}", flush=True)
                     os._exit(2)
