@@ -11,3 +11,13 @@ void rext4_helper_memalloc_nofs_restore(unsigned int flags)
 {
 	memalloc_nofs_restore(flags);
 }
+
+void rext4_helper_fs_reclaim_acquire(gfp_t gfp)
+{
+	fs_reclaim_acquire(gfp);
+}
+
+void rext4_helper_fs_reclaim_release(gfp_t gfp)
+{
+	fs_reclaim_release(gfp);
+}

@@ -11,7 +11,7 @@ use crate::core::cache::Kind;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::Run;
-use crate::core::platform::{MutexGuard, NofsScope, Vec, GFP};
+use crate::core::platform::{MutexGuard, Vec, GFP};
 use crate::format::bitmap;
 use crate::format::fault::{BitmapFault, Fault};
 use crate::format::units::Group;
@@ -34,8 +34,6 @@ pub(super) struct Locked<'a> {
     /// Blocks in the group.
     pub(super) len: u32,
     pub(super) state: MutexGuard<'a, State>,
-    /// Making room in memory must not come back for this lock by way of evicting inodes.
-    _nofs: NofsScope,
 }
 
 impl Allocator {
@@ -53,7 +51,6 @@ impl Allocator {
 
     /// Locks a group for the sake of its inodes: the bitmap of blocks may not be in memory.
     pub(super) fn enter(&self, group: Group) -> Result<Locked<'_>> {
-        let nofs = NofsScope::enter();
         let info = self
             .groups
             .get(group)
@@ -67,7 +64,6 @@ impl Allocator {
             info,
             len,
             state,
-            _nofs: nofs,
         })
     }
 

@@ -103,13 +103,20 @@ impl fmt::Debug for LockMapGuard {
 }
 
 /// Tells lockdep that locks of these classes are taken in this order, before any is: who takes two of
-/// them the other way round is reported the first time, and not when both orders have been seen.
+/// them the other way round is reported the first time, and not when both orders have been seen. So is who
+/// allocates under one of them in a way that may evict inodes, as eviction takes them.
 ///
 /// The classes are those of sleeping locks and maps; those of [`folio`] come before them.
 pub fn teach_order(order: &[LockClass]) {
     // The page cache calls the file system with folios locked, and is never called the other way round.
-    let _folio = (folio::LOCKED.hold(), folio::WRITEBACK.hold());
+    let folios = (folio::LOCKED.hold(), folio::WRITEBACK.hold());
     teach(order);
+    drop(folios);
+    // SAFETY: Both only tell lockdep; the release is by the same task and for the same kind of allocation.
+    unsafe { bindings::fs_reclaim_acquire(bindings::GFP_KERNEL) };
+    teach(order);
+    // SAFETY: As above.
+    unsafe { bindings::fs_reclaim_release(bindings::GFP_KERNEL) };
 }
 
 fn teach(order: &[LockClass]) {

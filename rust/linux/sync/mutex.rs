@@ -2,17 +2,21 @@
 
 //! A sleeping lock.
 //!
+//! Reclaiming memory evicts inodes, and evicting takes these locks: what is allocated under one does not reclaim by way of
+//! the file system.
+//!
 //! C header: `include/linux/mutex.h`.
 
 use super::LockClass;
 use crate::linux::alloc::{AllocError, GFP};
 use crate::linux::bindings;
+use crate::linux::nofs::NofsScope;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use kernel::alloc::KBox;
-use kernel::types::{NotThreadSafe, Opaque};
+use kernel::types::Opaque;
 
 /// The lock and what it protects. It stays where it is.
 struct Inner<T> {
@@ -50,23 +54,25 @@ impl<T> Mutex<T> {
 
     /// Waits for the lock and takes it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        let nofs = NofsScope::enter();
         // SAFETY: Initialised: the type invariant.
         unsafe { bindings::mutex_lock(self.raw()) };
         // INVARIANT: It was just taken.
         MutexGuard {
             mutex: self,
-            _task: NotThreadSafe,
+            _nofs: nofs,
         }
     }
 
     /// Takes the lock if nobody has it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let nofs = NofsScope::enter();
         // SAFETY: Initialised: the type invariant.
         let taken = unsafe { bindings::mutex_trylock(self.raw()) } != 0;
         // INVARIANT: It was just taken.
         taken.then(|| MutexGuard {
             mutex: self,
-            _task: NotThreadSafe,
+            _nofs: nofs,
         })
     }
 
@@ -96,7 +102,8 @@ impl<T> fmt::Debug for Mutex<T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    _task: NotThreadSafe,
+    /// Also keeps the guard on its task.
+    _nofs: NofsScope,
 }
 
 // SAFETY: A shared guard gives a shared value.
