@@ -43,14 +43,6 @@ struct Shared {
 
 /// Runs all tests on `/dev/vda`, or makes the mistakes that it was built to make.
 pub fn run() -> Result {
-    if cfg!(REXT4_MISTAKES) {
-        mistakes::make()
-    } else {
-        on_disk()
-    }
-}
-
-fn on_disk() -> Result {
     // SAFETY: The path is terminated; no holder and no operations are asked for.
     let file = from_err_ptr(unsafe {
         bindings::bdev_file_open_by_path(
@@ -62,9 +54,13 @@ fn on_disk() -> Result {
     })?;
     // SAFETY: The file is open until `bdev_fput`, after the last use of the device.
     let device = unsafe { Device::from_raw(bindings::file_bdev(file)) };
-    let result = values()
-        .and_then(|()| threads(&device))
-        .and_then(|()| disk(&device));
+    let result = if cfg!(REXT4_MISTAKES) {
+        mistakes::make(&device)
+    } else {
+        values()
+            .and_then(|()| threads(&device))
+            .and_then(|()| disk(&device))
+    };
     drop(device);
     // SAFETY: It was opened above.
     unsafe { bindings::bdev_fput(file) };
