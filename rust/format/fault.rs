@@ -116,6 +116,7 @@ faults! {
         BlockCount(count, device) => "{count} blocks do not fit the device of {device} blocks",
         GroupCount(count, limit) => "{count} groups are more than {limit}",
         ReservedGdt(count, limit) => "{count} reserved descriptor blocks are more than {limit}",
+        DescriptorTable(blocks, group) => "a superblock and its descriptors of {blocks} blocks do not fit a group of {group} blocks",
         FirstMetaBg(first, count) => "the first meta block group {first} is above {count}",
         ChecksumType(kind, _) => "the checksum type {kind} is unknown",
         HashVersion(version, _) => "the default hash version {version} is unknown",

@@ -228,13 +228,7 @@ impl GroupDesc {
             // Overlaps cannot be here: places were checked.
             bitmap::fill(bits, start, len)
         };
-        mark(
-            bits,
-            0,
-            geometry
-                .base_meta_blocks(group)
-                .min(geometry.group_len(group)),
-        )?;
+        mark(bits, 0, geometry.base_meta_blocks(group))?;
         let own = [
             (self.block_bitmap, 1),
             (self.inode_bitmap, 1),

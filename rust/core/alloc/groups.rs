@@ -263,11 +263,8 @@ fn add_zones(
     let start = geometry
         .group_start(group)
         .ok_or(no_group(group, geometry))?;
-    let base = geometry
-        .base_meta_blocks(group)
-        .min(geometry.group_len(group));
     let own = [
-        (start, base),
+        (start, geometry.base_meta_blocks(group)),
         (desc.block_bitmap, 1),
         (desc.inode_bitmap, 1),
         (desc.inode_table, geometry.inode_table_blocks()),

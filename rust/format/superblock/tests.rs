@@ -81,7 +81,7 @@ fn a_plain_one() {
 #[test]
 fn refusals() {
     type Change = fn(&mut RawSuperblock);
-    let changes: [(&str, Change); 29] = [
+    let changes: [(&str, Change); 30] = [
         ("magic", |raw| raw.magic.set(0)),
         ("block size", |raw| raw.log_block_size.set(7)),
         ("cluster size", |raw| raw.log_cluster_size.set(3)),
@@ -112,6 +112,19 @@ fn refusals() {
         ("table above group", |raw| {
             raw.blocks_per_group.set(512);
             raw.clusters_per_group.set(512);
+        }),
+        ("descriptors above group", |raw| {
+            // 257 blocks from block 1 on, in groups of 64.
+            raw.log_block_size.set(0);
+            raw.log_cluster_size.set(0);
+            raw.first_data_block.set(1);
+            raw.blocks_per_group.set(64);
+            raw.clusters_per_group.set(64);
+            raw.inode_size.set(128);
+            raw.inodes_per_group.set(8);
+            raw.blocks_count_lo.set(1 + 4096 * 64);
+            raw.inodes_count.set(4096 * 8);
+            raw.reserved_gdt_blocks.set(0);
         }),
         ("inode count", |raw| raw.inodes_count.set(3 * 8192 + 1)),
         ("wild block count", |raw| raw.blocks_count_hi.set(u32::MAX)),

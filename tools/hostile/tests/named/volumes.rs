@@ -58,6 +58,23 @@ fn more_blocks_than_the_device() {
     );
 }
 
+/// A descriptor table that goes on in the next group, where nothing would tell its blocks from a
+/// file's.
+#[test]
+fn descriptors_longer_than_their_group() {
+    let mut disk = Disk::new(SMALL);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let lies: [(usize, u32); 3] = [(0x20, 256), (0x24, 256), (0, 16 * 32)];
+    for (at, value) in lies {
+        disk.put(&superblock, at, &value.to_le_bytes());
+    }
+    disk.put(&superblock, 0xce, &[0, 1]);
+    assert_eq!(
+        disk.mount_fault(),
+        Fault::Superblock(S::DescriptorTable, 258, 256)
+    );
+}
+
 #[test]
 fn groups_whose_metadata_is_elsewhere() {
     let lies: [(usize, u32, GroupFault); 9] = [
