@@ -138,6 +138,7 @@ faults! {
         FreeInodes(count, limit) => "{count} free inodes are more than the group's {limit}",
         UnusedInodes(count, limit) => "{count} unused inodes are more than the group's {limit}",
         UsedDirs(count, limit) => "{count} directories are more than the group's {limit} inodes",
+        Uninit(flags, group) => "the flags {flags:#x} say that group {group} was never written, which is in use from the start",
         NoGroup(group, count) => "group {group} is not one of the {count} groups",
     }
 }
@@ -150,6 +151,7 @@ faults! {
         Range(start, count) => "{count} bits from bit {start} are not inside the bitmap",
         Padding(bit, _) => "bit {bit} past the end of the group is clear",
         Metadata(block, _) => "metadata block {block} is marked free",
+        Reserved(ino, _) => "inode {ino}, which is reserved, is marked free",
         FreeCount(counted, said) => "{counted} free bits are counted but the descriptor says {said}",
     }
 }

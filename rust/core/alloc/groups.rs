@@ -146,10 +146,18 @@ impl Groups {
 
     fn add(&mut self, group: Group, desc: &GroupDesc, cache: &Cache) -> Result {
         // Without checksums nobody can trust a flag that says "never written".
+        let blocks_uninit = has_flags && desc.flags.has(GroupFlags::BLOCK_UNINIT);
+        let inodes_uninit = has_flags && desc.flags.has(GroupFlags::INODE_UNINIT);
+        if group == Group(0) && (blocks_uninit || inodes_uninit) {
+            // It has the root directory and the inodes of the file system's own.
+            let fault = Fault::Group(GroupFault::Uninit, u64::from(desc.flags.0), 0);
+            let (block, ..) = cache.sealer().descriptor(group)?;
+            return Err(Error::Corrupt(Place::block(block), fault));
+        }
         let has_flags = !matches!(cache.sealer().checksums().mode(), Mode::None);
         let state = State {
-            blocks_uninit: has_flags && desc.flags.has(GroupFlags::BLOCK_UNINIT),
-            inodes_uninit: has_flags && desc.flags.has(GroupFlags::INODE_UNINIT),
+            blocks_uninit,
+            inodes_uninit,
             ..State::default()
         };
         let info = GroupInfo {

@@ -176,13 +176,15 @@ impl Allocator {
         };
         // A bitmap that was never written is all clear.
         let bits: &[u8] = data.as_ref().map_or(&[], |data| data);
-        // The first numbers have a meaning of their own.
-        let before = group.get().saturating_mul(per_group);
-        let reserved = geometry
-            .first_ino()
-            .get()
-            .saturating_sub(1)
-            .saturating_sub(before);
+        let reserved = self.reserved_inodes(group);
+        if let (Some(bit), Some(_)) = (bitmap::next_clear(bits, 0..reserved), &data) {
+            let ino = geometry.ino_at(group, bit).map_or(0, Ino::get);
+            return Err(corrupt(Fault::Bitmap(
+                BitmapFault::Reserved,
+                u64::from(ino),
+                0,
+            )));
+        }
         let from = locked.state.first_free_inode.max(reserved);
         let index = match &data {
             Some(_) => bitmap::next_clear(bits, from..per_group),
@@ -195,7 +197,7 @@ impl Allocator {
             .ino_at(group, index)
             .ok_or(no_group(group, geometry))?;
         let place = self.inode_place(ino)?;
-        let table = self.table_block(&place, index, bits)?;
+        let table = self.table_block(&place, index, reserved, bits)?;
         Ok(Candidate {
             index,
             ino,
@@ -205,8 +207,23 @@ impl Allocator {
         })
     }
 
-    /// The block of the inode table at `place`, where the free inode with bit `index` of `bits` goes.
-    fn table_block(&self, place: &InodeLocation, index: u32, bits: &[u8]) -> Result<Buffer> {
+    /// How many inodes at the start of a group are not for files.
+    fn reserved_inodes(&self, group: Group) -> u32 {
+        let per_group = self.geometry().inodes_per_group().get();
+        let before = group.get().saturating_mul(per_group).saturating_add(1);
+        let reserved = self.geometry().first_ino().get().saturating_sub(before);
+        reserved.min(per_group)
+    }
+
+    /// The block of the inode table at `place`, where the free inode with bit `index` of `bits` goes;
+    /// the bits below `reserved` count as set.
+    fn table_block(
+        &self,
+        place: &InodeLocation,
+        index: u32,
+        reserved: u32,
+        bits: &[u8],
+    ) -> Result<Buffer> {
         let kind = Kind::InodeTable(place.first);
         let known = self.cache.peek(place.block);
         if let Some(table) = known.filter(|table| table.kind() == kind) {
@@ -215,7 +232,7 @@ impl Allocator {
         let per_block = self.geometry().inodes_per_block().get();
         let first = index.saturating_sub(index % per_block);
         let neighbours = first..first.saturating_add(per_block);
-        if bitmap::next_set(bits, neighbours).is_some() {
+        if first < reserved || bitmap::next_set(bits, neighbours).is_some() {
             return self.cache.read(&self.device, place.block, kind);
         }
         // No inode of it is in use: what is on disk does not matter.

@@ -13,6 +13,8 @@ use hostile::{seal, visit};
 
 /// The seed with small blocks and checksums, with extents of three levels and an orphan file.
 pub const SMALL: usize = 0;
+/// The seed with all reserved inodes in one block.
+pub const WIDE: usize = 1;
 /// The seed without checksums.
 pub const OLD: usize = 2;
 /// The seed with a log to replay.

@@ -2,7 +2,7 @@
 
 //! Superblocks, groups, journals and orphans that lie: mostly there is no mount at all.
 
-use crate::disk::{fault_of, Disk, CHAIN, DIRTY, SMALL};
+use crate::disk::{fault_of, Disk, CHAIN, DIRTY, OLD, SMALL, WIDE};
 use host_core::core::error::Error;
 use host_core::format::fault::{
     Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
@@ -97,6 +97,58 @@ fn groups_whose_metadata_is_elsewhere() {
             matches!(fault, Fault::Group(what, ..) if what == want),
             "{value} at {at:#x}: {fault}"
         );
+    }
+}
+
+/// The root directory is in group 0, and so are the inodes of the file system's own.
+#[test]
+fn a_first_group_that_was_never_written() {
+    for flag in [1, 2, 3] {
+        let mut disk = Disk::new(WIDE);
+        let group = disk.place(Kind::GroupDesc, 0);
+        disk.put(&group, 0x12, &[flag]);
+        let fault = disk.mount_fault();
+        assert!(
+            matches!(fault, Fault::Group(GroupFault::Uninit, ..)),
+            "{fault}"
+        );
+    }
+    // Without checksums nobody believes a flag.
+    let mut disk = Disk::new(OLD);
+    let group = disk.place(Kind::GroupDesc, 0);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x64) & !0x410;
+    disk.put(&superblock, 0x64, &features.to_le_bytes());
+    disk.put(&group, 0x12, &[3]);
+    disk.mount().unwrap().unmount().unwrap();
+}
+
+/// A bitmap that calls the root directory and the journal's inode free, so that a new file would make
+/// their block of the inode table anew.
+#[test]
+fn reserved_inodes_that_are_free() {
+    let mut disk = Disk::new(WIDE);
+    let (bitmap, group) = (
+        disk.place(Kind::InodeBitmap, 0),
+        disk.place(Kind::GroupDesc, 0),
+    );
+    let superblock = disk.place(Kind::Superblock, 0);
+    let bits = disk.bytes(&bitmap);
+    let cleared: u32 = bits[..2].iter().map(|byte| byte.count_ones()).sum();
+    let free = (disk.word(&group, 0x0e) & 0xffff) + cleared;
+    disk.put(&bitmap, 0, &[0, 0]);
+    disk.put(&group, 0x0e, &(free as u16).to_le_bytes());
+    let mut fs = disk.mount().unwrap();
+    // Nothing of the inode table is in memory.
+    fs.drop_caches().unwrap();
+    fs.fs.reclaim(100_000);
+    fs.create("/new", 0o644).unwrap();
+    let new = fs.resolve("/new").unwrap().ino().get();
+    assert!(new > disk.word(&superblock, 0x28), "inode {new} of group 0");
+    fs.unmount().unwrap();
+    for ino in [2, 8] {
+        let record = *disk.seed.places.inode(ino).unwrap();
+        assert_ne!(disk.word(&record, 0) & 0xffff, 0, "inode {ino} is gone");
     }
 }
 
