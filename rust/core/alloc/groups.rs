@@ -106,17 +106,16 @@ pub(super) fn no_group(group: Group, geometry: &Geometry) -> Error {
 
 impl Groups {
     /// Reads and checks all descriptors; also finds where the fixed metadata lies.
+    ///
+    /// Memory is taken for what was read and checked, not for what the superblock claims.
     pub(super) fn open(device: &Device, cache: &Cache) -> Result<(Self, Zones, Totals)> {
         let geometry = cache.sealer().geometry();
         let count = geometry.group_count().get();
         let mut opened = Self {
             groups: Vec::new(),
             descriptors: Vec::new(),
-            sizes: Sizes::new(count)?,
+            sizes: Sizes::new(),
         };
-        opened
-            .groups
-            .reserve(usize::try_from(count).map_err(|_| Error::NoMemory)?, GFP)?;
         let mut zones = Vec::new();
         let mut totals = Totals::default();
         for first in geometry
@@ -146,6 +145,7 @@ impl Groups {
 
     fn add(&mut self, group: Group, desc: &GroupDesc, cache: &Cache) -> Result {
         // Without checksums nobody can trust a flag that says "never written".
+        let has_flags = !matches!(cache.sealer().checksums().mode(), Mode::None);
         let blocks_uninit = has_flags && desc.flags.has(GroupFlags::BLOCK_UNINIT);
         let inodes_uninit = has_flags && desc.flags.has(GroupFlags::INODE_UNINIT);
         if group == Group(0) && (blocks_uninit || inodes_uninit) {
@@ -154,7 +154,6 @@ impl Groups {
             let (block, ..) = cache.sealer().descriptor(group)?;
             return Err(Error::Corrupt(Place::block(block), fault));
         }
-        let has_flags = !matches!(cache.sealer().checksums().mode(), Mode::None);
         let state = State {
             blocks_uninit,
             inodes_uninit,
@@ -173,7 +172,7 @@ impl Groups {
             inodes_bad: AtomicBool::new(false),
             state: Mutex::new(state, locks::GROUP)?,
         };
-        self.sizes.change(group, 0, desc.free_blocks);
+        self.sizes.push(desc.free_blocks)?;
         Ok(self.groups.push(info, GFP)?)
     }
 

@@ -21,25 +21,34 @@ fn order(len: u32) -> Option<u32> {
 #[derive(Debug)]
 pub(super) struct Sizes {
     groups: u32,
-    /// One row of words per order.
+    /// For each 64 groups a word per order.
     words: Vec<AtomicU64>,
 }
 
 impl Sizes {
-    /// No group has a run.
-    pub(super) fn new(groups: u32) -> Result<Self, AllocError> {
-        let row = groups.div_ceil(64);
-        let count = usize::try_from(row.saturating_mul(ORDERS)).map_err(|_| AllocError)?;
-        let mut words = Vec::with_capacity(count, GFP)?;
-        for _ in 0..count {
-            words.push(AtomicU64::new(0), GFP)?;
+    /// No groups.
+    pub(super) const fn new() -> Self {
+        Self {
+            groups: 0,
+            words: Vec::new(),
         }
-        Ok(Self { groups, words })
+    }
+
+    /// One more group, whose longest run is of `longest` blocks.
+    pub(super) fn push(&mut self, longest: u32) -> Result<(), AllocError> {
+        let group = self.groups;
+        if group % 64 == 0 {
+            for _ in 0..ORDERS {
+                self.words.push(AtomicU64::new(0), GFP)?;
+            }
+        }
+        self.groups = group.checked_add(1).ok_or(AllocError)?;
+        self.change(Group(group), 0, longest);
+        Ok(())
     }
 
     fn word(&self, order: u32, group: u32) -> Option<&AtomicU64> {
-        let row = self.groups.div_ceil(64);
-        let at = order.checked_mul(row)?.checked_add(group / 64)?;
+        let at = (group / 64).checked_mul(ORDERS)?.checked_add(order)?;
         self.words.get(usize::try_from(at).ok()?)
     }
 
@@ -102,8 +111,12 @@ mod tests {
     proptest! {
         #[test]
         fn as_a_list(changes in prop::collection::vec((0u32..200, 0u32..70_000), 0..100), from in 0u32..200, len in 1u32..70_000) {
-            let sizes = Sizes::new(200).unwrap();
+            let mut sizes = Sizes::new();
             let mut model = [0u32; 200];
+            for (n, longest) in model.iter_mut().enumerate() {
+                *longest = n as u32 % 5;
+                sizes.push(*longest).unwrap();
+            }
             for (group, now) in changes {
                 sizes.change(Group(group), model[group as usize], now);
                 model[group as usize] = now;
