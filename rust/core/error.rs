@@ -84,6 +84,8 @@ pub enum Error {
     Unsupported,
     /// The inode is not in use (any more).
     Stale,
+    /// The caller was killed before anything was changed.
+    Interrupted,
     /// Waiting would be needed and was not wanted.
     Again,
     /// The value does not fit the caller's buffer.
@@ -118,6 +120,7 @@ impl Error {
         match self {
             Self::NotPermitted => 1,
             Self::NotFound => 2,
+            Self::Interrupted => 4,
             Self::Io(_) | Self::Shutdown | Self::CreditsExhausted => 5,
             Self::Again => 11,
             Self::NoMemory => 12,

@@ -28,6 +28,7 @@
 #include "rcupdate.c"
 #include "sched.c"
 #include "sched_mm.c"
+#include "sched_signal.c"
 #include "slab.c"
 #include "spinlock.c"
 #include "uio.c"

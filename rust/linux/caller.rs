@@ -2,7 +2,7 @@
 
 //! Who calls.
 //!
-//! C header: `include/linux/cred.h`.
+//! C headers: `include/linux/cred.h`, `include/linux/sched/signal.h`.
 
 use super::bindings;
 use kernel::ffi;
@@ -16,4 +16,10 @@ pub fn owns(uid: u32, gid: u32) -> bool {
             || (gid != 0 && bindings::current_in_group(gid))
             || bindings::capable(bindings::CAP_SYS_RESOURCE as ffi::c_int)
     }
+}
+
+/// Whether the calling task was killed: nobody waits for what it does.
+pub fn is_dying() -> bool {
+    // SAFETY: It asks about the calling task.
+    unsafe { bindings::current_fatal_signal_pending() }
 }

@@ -2,7 +2,7 @@
 
 //! The hash index: from a name's hash to the one block that can hold the name.
 
-use super::{Blocks, Directory, Found, New};
+use super::{Blocks, Directory, Found, New, Patience};
 use crate::core::error::{Error, Result};
 use crate::format::fault::{Fault, HtreeFault};
 use crate::format::hash::Hasher;
@@ -244,9 +244,10 @@ impl<B: Blocks> Directory<B> {
     }
 
     /// Searches the leaf of the name's hash, and those that continue it.
-    pub(super) fn lookup_indexed(&self, name: &[u8]) -> Result<Option<Found>> {
+    pub(super) fn lookup_indexed(&self, name: &[u8], patience: Patience) -> Result<Option<Found>> {
         let (mut path, _, hash) = self.probe_name(name)?;
         for _ in 0..self.len {
+            patience.go_on()?;
             let block = path.leaf();
             let buffer = self.blocks.read(block)?;
             let found = self.search(block, &buffer, name)?;

@@ -2,7 +2,7 @@
 
 //! Names in blocks: one block's entries, and directories searched block by block.
 
-use super::{is_bad_index, Blocks, Directory, Found, New};
+use super::{is_bad_index, Blocks, Directory, Found, New, Patience};
 use crate::core::error::{Error, Place, Result};
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::{DirFault, Fault};
@@ -67,7 +67,12 @@ impl<B: Blocks> Directory<B> {
 
     /// The next block for a walk over all of them; `None` for a node of the index, in which there
     /// are no names, be it broken or not.
-    pub(super) fn read_names(&self, block: FileBlock) -> Result<Option<B::Buffer>> {
+    pub(super) fn read_names(
+        &self,
+        block: FileBlock,
+        patience: Patience,
+    ) -> Result<Option<B::Buffer>> {
+        patience.go_on()?;
         let buffer = match self.blocks.read(block) {
             Err(error) if self.uses_index() && is_bad_index(&error) => return Ok(None),
             read => read?,
@@ -102,9 +107,9 @@ impl<B: Blocks> Directory<B> {
     }
 
     /// Searches all blocks.
-    pub(super) fn lookup_linear(&self, name: &[u8]) -> Result<Option<Found>> {
+    pub(super) fn lookup_linear(&self, name: &[u8], patience: Patience) -> Result<Option<Found>> {
         for block in (0..self.len).map(FileBlock) {
-            if let Some(buffer) = self.read_names(block)? {
+            if let Some(buffer) = self.read_names(block, patience)? {
                 let found = self.search(block, &buffer, name)?;
                 if found.is_some() {
                     return Ok(found);
@@ -222,7 +227,7 @@ impl<B: Blocks> Directory<B> {
     /// Whether no block has names but "." and "..".
     pub(super) fn is_empty_linear(&self) -> Result<bool> {
         for block in (0..self.len).map(FileBlock) {
-            let Some(buffer) = self.read_names(block)? else {
+            let Some(buffer) = self.read_names(block, Patience::Killable)? else {
                 continue;
             };
             let data = self.blocks.data(&buffer)?;

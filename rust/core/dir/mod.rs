@@ -7,7 +7,8 @@
 //! again where it is used, because its meaning depends on the directory's size.
 //!
 //! Every operation does a bounded amount of work: a directory has at most [`Rules::max_blocks`]
-//! blocks, and no walk visits more blocks than that, whatever the index claims.
+//! blocks, and no walk visits more blocks than that, whatever the index claims. That may still take
+//! minutes: where nothing has been changed yet, a walk ends when the caller is killed.
 
 mod blocks;
 mod file_blocks;
@@ -24,6 +25,7 @@ pub use file_blocks::FileBlocks;
 pub use read::Width;
 
 use super::error::{Error, Place, Result};
+use super::platform::caller;
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::{DirFault, Fault, InodeFault};
 use crate::format::features::Compat;
@@ -144,16 +146,27 @@ impl<B: Blocks> Directory<B> {
 
     /// The inode that `name` stands for, if any.
     ///
-    /// A broken index does not hide a name: then all blocks are searched.
+    /// A broken index does not hide a name: then all blocks are searched. It is searched for to the
+    /// end: also under a handle.
     pub fn lookup(&self, name: &[u8]) -> Result<Option<Found>> {
+        self.lookup_as(name, Patience::Endless)
+    }
+
+    /// As [`Self::lookup`], where nothing has been changed yet: [`Error::Interrupted`] when the caller
+    /// is killed meanwhile.
+    pub fn lookup_killable(&self, name: &[u8]) -> Result<Option<Found>> {
+        self.lookup_as(name, Patience::Killable)
+    }
+
+    fn lookup_as(&self, name: &[u8], patience: Patience) -> Result<Option<Found>> {
         check_name(name)?;
         if !self.uses_index() {
-            return self.lookup_linear(name);
+            return self.lookup_linear(name, patience);
         }
-        match self.lookup_indexed(name) {
+        match self.lookup_indexed(name, patience) {
             Err(error) if is_bad_index(&error) => {
                 self.blocks.warn(error);
-                self.lookup_linear(name)
+                self.lookup_linear(name, patience)
             }
             done => done,
         }
@@ -213,7 +226,8 @@ impl<B: Blocks> Directory<B> {
         self.set_entry(handle, &buffer, found.offset, ino, file_type)
     }
 
-    /// Whether it has no names but its own and its parent's.
+    /// Whether it has no names but its own and its parent's. [`Error::Interrupted`] when the caller is
+    /// killed meanwhile.
     pub fn is_empty(&self) -> Result<bool> {
         self.parent()?;
         self.is_empty_linear()
@@ -244,6 +258,25 @@ impl<B: Blocks> Directory<B> {
         let mut bytes = self.blocks.write(handle, &buffer)?;
         let made = self.rules.format.init_first(&mut bytes, self.ino, parent);
         made.map_err(|fault| self.corrupt(&buffer, fault))
+    }
+}
+
+/// Whether a walk over the blocks may end without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// When the caller is killed: nothing has been changed yet.
+    Killable,
+    /// Never.
+    Endless,
+}
+
+impl Patience {
+    /// Asked before each block.
+    fn go_on(self) -> Result {
+        match self {
+            Self::Killable if caller::is_dying() => Err(Error::Interrupted),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! name has its own.
 
 use super::index::Path;
-use super::{is_bad_index, Blocks, Directory};
+use super::{is_bad_index, Blocks, Directory, Patience};
 use crate::core::error::Result;
 use crate::core::platform::{Block, Vec, GFP};
 use crate::core::sort;
@@ -113,7 +113,9 @@ impl Width {
 impl<B: Blocks> Directory<B> {
     /// Hands names to `emit`, from `position` on (0 is the beginning), until it takes no more.
     ///
-    /// Returns the position to go on from: after the last name that was taken, or the end.
+    /// Returns the position to go on from: after the last name that was taken, or the end. A broken root
+    /// of the index hides no name; a broken node is an error, as positions cannot change their meaning on
+    /// the way. [`crate::core::error::Error::Interrupted`] when the caller is killed meanwhile.
     pub fn read(&self, position: u64, width: Width, mut emit: impl Emit) -> Result<u64> {
         if self.uses_index() {
             match self.hasher_of_root() {
@@ -236,6 +238,7 @@ impl<B: Blocks> Directory<B> {
 
     /// Adds the names of one leaf, in order.
     fn collect(&self, leaf: FileBlock, width: Width, hasher: &Hasher, batch: &mut Batch) -> Result {
+        Patience::Killable.go_on()?;
         let buffer = self.blocks.read(leaf)?;
         let data = self.blocks.data(&buffer)?;
         let number = u32::try_from(batch.leaves.len()).unwrap_or(u32::MAX);
@@ -270,7 +273,7 @@ impl<B: Blocks> Directory<B> {
                 .and_then(|n| u32::try_from(n).ok());
             let block = FileBlock(number.unwrap_or(u32::MAX));
             let start = u64::from(block.get()).saturating_mul(block_size);
-            if let Some(buffer) = self.read_names(block)? {
+            if let Some(buffer) = self.read_names(block, Patience::Killable)? {
                 let data = self.blocks.data(&buffer)?;
                 for entry in self.format_of(block).entries(&data) {
                     let entry = entry.map_err(|fault| self.corrupt(&buffer, fault))?;

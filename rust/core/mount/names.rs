@@ -144,7 +144,7 @@ impl Filesystem {
     pub fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
         let found = self
             .directory(dir)
-            .and_then(|directory| directory.lookup(name));
+            .and_then(|directory| directory.lookup_killable(name));
         let found = self
             .report("lookup", dir.ino(), found)?
             .map(|found| found.ino);
@@ -266,7 +266,7 @@ impl Filesystem {
             if InodeKind::of_mode(new.mode) == Some(InodeKind::Directory) {
                 has_room_for_directory(&parent, self.has_uncounted_links())?;
             }
-            if self.directory(dir)?.lookup(name)?.is_some() {
+            if self.directory(dir)?.lookup_killable(name)?.is_some() {
                 return Err(Error::Exists);
             }
         }
@@ -350,7 +350,7 @@ impl Filesystem {
             return Err(Error::NotFound);
         }
         add_link(&mut inode.fields())?;
-        if self.directory(dir)?.lookup(name)?.is_some() {
+        if self.directory(dir)?.lookup_killable(name)?.is_some() {
             return Err(Error::Exists);
         }
         let credits = insert_credits(dir)?.saturating_add(1 + ORPHAN_CREDITS);

@@ -4,7 +4,8 @@
 
 use super::model::filled;
 use super::*;
-use crate::core::dir::Width;
+use crate::core::dir::{Found, Width};
+use crate::core::platform::caller;
 use proptest::prelude::*;
 
 fn read_all(dir: &Directory<Memory>) -> Result<usize> {
@@ -124,6 +125,35 @@ fn sizes_that_cannot_be() {
     ));
     assert_eq!(empty.lookup(b"a").unwrap(), None);
     assert!(empty.is_empty().is_err() && empty.parent().is_err());
+}
+
+/// No walk that changes nothing goes on for somebody who was killed; one under a handle does.
+#[test]
+fn walks_end_with_the_caller() {
+    let linear = Rules {
+        indexes: false,
+        ..rules()
+    };
+    for rules in [linear, rules()] {
+        let (memory, mut dir, model) = filled(rules, 500);
+        let name = model.keys().next_back().unwrap();
+        let found = dir.lookup(name).unwrap().unwrap();
+        let reads = memory.0.reads.get();
+        caller::set_dying(true);
+        assert_eq!(dir.lookup_killable(name), Err(Error::Interrupted));
+        assert_eq!(read_all(&dir), Err(Error::Interrupted));
+        assert_eq!(dir.is_empty(), Err(Error::Interrupted));
+        assert!(memory.0.reads.get() - reads < 12);
+        assert_eq!(dir.lookup(name), Ok(Some(found)));
+        let moved = Found {
+            offset: found.offset + 4,
+            ..found
+        };
+        dir.remove(&mut Handle::default(), name, &moved).unwrap();
+        insert(&mut dir, name, Ino(5)).unwrap();
+        caller::set_dying(false);
+        assert!(dir.lookup_killable(name).unwrap().is_some());
+    }
 }
 
 #[test]
