@@ -2,7 +2,7 @@
 
 //! Names in blocks: one block's entries, and directories searched block by block.
 
-use super::{is_bad_index, Blocks, Directory, Found, New, Patience};
+use super::{Blocks, Directory, Found, New, Patience};
 use crate::core::error::{Error, Place, Result};
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::{DirFault, Fault};
@@ -65,21 +65,20 @@ impl<B: Blocks> Directory<B> {
         }
     }
 
-    /// The next block for a walk over all of them; `None` for a node of the index, in which there
-    /// are no names, be it broken or not.
+    /// The next block for a walk over all of them; `None` for a node of the index, be it broken or not.
+    /// Its header is an unused entry that takes up the block, so no names are passed over, whoever
+    /// made it; but the form of a root has room for two.
     pub(super) fn read_names(
         &self,
         block: FileBlock,
         patience: Patience,
     ) -> Result<Option<B::Buffer>> {
         patience.go_on()?;
-        let buffer = match self.blocks.read(block) {
-            Err(error) if self.uses_index() && is_bad_index(&error) => return Ok(None),
-            read => read?,
-        };
+        let buffer = self.blocks.read(block)?;
         let can_be_node = self.uses_index() && block != FileBlock(0);
-        let is_node =
-            can_be_node && htree::count_limit_offset(&self.blocks.data(&buffer)?).is_some();
+        let is_node = can_be_node
+            && htree::count_limit_offset(&self.blocks.data(&buffer)?)
+                == Some(htree::Place::Node.entries_at());
         Ok((!is_node).then_some(buffer))
     }
 

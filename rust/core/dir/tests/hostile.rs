@@ -127,6 +127,31 @@ fn sizes_that_cannot_be() {
     assert!(empty.is_empty().is_err() && empty.parent().is_err());
 }
 
+/// A leaf in the form of an index root, which only a node may have: its names are there.
+#[test]
+fn a_leaf_that_looks_like_a_root_is_searched() {
+    let format = DirFormat {
+        has_tail: false,
+        ..rules().format
+    };
+    let rules = Rules { format, ..rules() };
+    let (memory, mut dir, model) = filled(rules, 500);
+    for name in model.keys() {
+        remove(&mut dir, name).unwrap();
+    }
+    assert!(dir.is_empty().unwrap());
+    let leaf = dir.probe(0).unwrap().leaf().get() as usize;
+    memory.scribble(leaf, |bytes| {
+        bytes.fill(0);
+        bytes[..12].copy_from_slice(b"\x0c\0\0\0\x0c\0\x04\x01abcd");
+        bytes[12..24].copy_from_slice(b"\x0d\0\0\0\xf4\x03\x04\x01efgh");
+        bytes[29] = 8;
+    });
+    assert!(!dir.is_empty().unwrap());
+    memory.scribble(0, |bytes| bytes[28] = 9);
+    assert!(dir.lookup(b"efgh").unwrap().is_some());
+}
+
 /// No walk that changes nothing goes on for somebody who was killed; one under a handle does.
 #[test]
 fn walks_end_with_the_caller() {
