@@ -119,6 +119,7 @@ faults! {
         DescriptorTable(blocks, group) => "a superblock and its descriptors of {blocks} blocks do not fit a group of {group} blocks",
         FirstMetaBg(first, count) => "the first meta block group {first} is above {count}",
         ChecksumType(kind, _) => "the checksum type {kind} is unknown",
+        ExtraSize(extra, limit) => "{extra} extra bytes of inodes are not a multiple of 4 up to {limit}",
         HashVersion(version, _) => "the default hash version {version} is unknown",
         EncryptionLevel(level, _) => "the encryption level {level} is unknown",
         TwoJournals(ino, dev) => "both a journal inode ({ino}) and a journal device ({dev:#x}) are set",

@@ -122,9 +122,9 @@ pub struct Superblock {
     pub hash_version: HashVersion,
     /// Signedness of characters in hashes; `None` when no writer has said yet.
     pub hash_signedness: Option<Signedness>,
-    /// Extra bytes every inode has.
+    /// Extra bytes every inode has, a multiple of 4.
     pub min_extra_isize: u16,
-    /// Extra bytes new inodes shall have.
+    /// Extra bytes new inodes shall have: not less than those that are known, if there is room.
     pub want_extra_isize: u16,
     /// RAID hints in blocks: stride and stripe width.
     pub raid: (u16, u32),
@@ -172,7 +172,7 @@ impl Superblock {
             }
         }
         let inode = |ino: u32| (ino != 0 && ino <= geometry.inode_count()).then_some(Ino(ino));
-        let extra_limit = geometry.inode_size().saturating_sub(128);
+        let (min_extra_isize, want_extra_isize) = raw.extra_sizes(geometry.inode_size())?;
         Ok(Self {
             compat,
             incompat,
@@ -193,8 +193,8 @@ impl Superblock {
             hash_seed: HashSeed(raw.hash_seed.map(|word| word.get())),
             hash_version: raw.hash_version()?,
             hash_signedness: raw.hash_signedness(),
-            min_extra_isize: raw.min_extra_isize.get().min(extra_limit),
-            want_extra_isize: raw.want_extra_isize.get().min(extra_limit),
+            min_extra_isize,
+            want_extra_isize,
             raid: (raw.raid_stride.get(), raw.raid_stripe_width.get()),
             future_revision: raw.rev_level.get() > 1,
             kbytes_written: raw.kbytes_written.get(),

@@ -8,6 +8,7 @@ use crate::format::{
     features::{Compat, Incompat, RoCompat},
     geometry::Geometry,
     hash::{HashVersion, Signedness},
+    inode::KNOWN_EXTRA,
     units::{DiskBlock, Ino},
 };
 use zerocopy::{
@@ -206,6 +207,21 @@ impl RawSuperblock {
             return Err(bad(S::OrphanFileInode, u64::from(ino), 0));
         }
         Ok(Some(Ino(ino)))
+    }
+
+    /// The extra bytes that every inode has and that new ones shall have.
+    pub(super) fn extra_sizes(&self, inode_size: u16) -> Result<(u16, u16), Fault> {
+        let limit = inode_size.saturating_sub(128);
+        if limit == 0 || !self.features().2.has(RoCompat::EXTRA_ISIZE) {
+            return Ok((0, limit.min(KNOWN_EXTRA)));
+        }
+        let sizes = (self.min_extra_isize.get(), self.want_extra_isize.get());
+        for size in [sizes.0, sizes.1] {
+            if size > limit || size % 4 != 0 {
+                return Err(bad(S::ExtraSize, u64::from(size), u64::from(limit)));
+            }
+        }
+        Ok((sizes.0, sizes.1.max(limit.min(KNOWN_EXTRA))))
     }
 
     pub(super) fn hash_version(&self) -> Result<HashVersion, Fault> {

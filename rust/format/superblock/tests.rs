@@ -81,7 +81,7 @@ fn a_plain_one() {
 #[test]
 fn refusals() {
     type Change = fn(&mut RawSuperblock);
-    let changes: [(&str, Change); 30] = [
+    let changes: [(&str, Change); 33] = [
         ("magic", |raw| raw.magic.set(0)),
         ("block size", |raw| raw.log_block_size.set(7)),
         ("cluster size", |raw| raw.log_cluster_size.set(3)),
@@ -140,6 +140,11 @@ fn refusals() {
             raw.feature_incompat.set(raw.feature_incompat.get() | 0x10);
             raw.first_meta_bg.set(2);
         }),
+        ("odd extra size wanted", |raw| raw.want_extra_isize.set(30)),
+        ("odd extra size", |raw| raw.min_extra_isize.set(34)),
+        ("extra size above record", |raw| {
+            raw.want_extra_isize.set(132)
+        }),
         ("hash", |raw| raw.def_hash_version = 6),
         ("two journals", |raw| {
             raw.feature_compat.set(4);
@@ -159,6 +164,26 @@ fn refusals() {
         Fault::Superblock(S::BlockCount, 70536, 70535)
     ));
     assert!(Superblock::parse(&plain()[..1023], &FUNCTIONS, None).is_err());
+}
+
+#[test]
+fn extra_sizes() {
+    let sizes = |inode: u16, feature: u32, min: u16, want: u16| {
+        let sb = parse(|raw| {
+            raw.inode_size.set(inode);
+            raw.feature_ro_compat.set(0x2b | feature);
+            raw.min_extra_isize.set(min);
+            raw.want_extra_isize.set(want);
+        });
+        let sb = sb.unwrap();
+        (sb.min_extra_isize, sb.want_extra_isize)
+    };
+    assert_eq!(sizes(256, 0x40, 32, 32), (32, 32));
+    assert_eq!(sizes(256, 0x40, 28, 0), (28, 32));
+    assert_eq!(sizes(256, 0x40, 0, 64), (0, 64));
+    // Nobody looks at them.
+    assert_eq!(sizes(256, 0, 30, 999), (0, 32));
+    assert_eq!(sizes(128, 0x40, 30, 999), (0, 0));
 }
 
 #[test]
