@@ -5,9 +5,10 @@
 //! A damaged image is a seed image, which mkfs and this driver make when they are needed, and a list
 //! of edits. [`places`] knows where the structures of a seed are, [`edits`] reads a list of edits from
 //! any bytes, [`seal`] makes their checksums right again, [`visit`] mounts the result and does a little
-//! of everything. [`parsers`] does the same to each parser of `format` alone.
+//! of everything; [`fixed`] knows what may be in the blocks of fixed metadata afterwards. [`parsers`] does the same to each parser of `format` alone.
 
 pub mod edits;
+pub mod fixed;
 pub mod overlay;
 pub mod parsers;
 pub mod places;

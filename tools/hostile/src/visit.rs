@@ -5,6 +5,7 @@
 //! Errors are expected; what must not be is a panic, work without bounds, or data where metadata is.
 
 use crate::edits::{Damaged, Mode};
+use crate::fixed::{needs_recovery, Fixed};
 use crate::overlay::Overlay;
 use host_core::core::error::Result;
 use host_core::core::mount::{
@@ -24,7 +25,7 @@ const LISTED: usize = 20_000;
 const RUNS: usize = 1000;
 const BLOCKS: u32 = 4;
 /// What is written: no metadata looks like it.
-const DATA: u8 = 0xd7;
+pub(crate) const DATA: u8 = 0xd7;
 
 /// What a visit cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,52 +51,22 @@ pub fn most_requests(blocks: u64) -> u64 {
 ///
 /// # Panics
 ///
-/// When the visit costs too much, or data was written over fixed metadata.
+/// When the visit costs too much, and as [`tour`] does.
 pub fn visit(damaged: &Damaged) -> Cost {
     let cost = tour(&damaged.device, damaged.mode);
     let places = &damaged.seed.places;
     let most = most_requests(places.size / u64::from(places.block_size));
     assert!(cost.reads <= most, "{cost:?}: more than {most} reads");
     assert!(cost.writes <= most, "{cost:?}: more than {most} writes");
-    check_fixed(damaged);
     cost
-}
-
-/// Fixed metadata must not hold what was written as data.
-fn check_fixed(damaged: &Damaged) {
-    let places = &damaged.seed.places;
-    // Where the superblock or a descriptor lies, other blocks are metadata to the driver.
-    let moved = |place: &crate::places::Place| {
-        let now = damaged.device.bytes(place.at, place.len);
-        let before = &damaged.seed.image[place.at as usize..place.at as usize + place.len];
-        let sizes = |bytes: &[u8]| match place.kind {
-            crate::places::Kind::Superblock => bytes.get(..0x68).map(<[u8]>::to_vec),
-            _ => bytes.get(..12).map(<[u8]>::to_vec),
-        };
-        sizes(&now) != sizes(before)
-    };
-    let kinds = [
-        crate::places::Kind::GroupDesc,
-        crate::places::Kind::Superblock,
-    ];
-    if kinds.iter().any(|kind| places.of(*kind).iter().any(moved)) {
-        return;
-    }
-    for block in &places.fixed {
-        let size = places.block_size as usize;
-        let bytes = damaged.device.bytes(block.get() * size as u64, size);
-        assert!(
-            bytes.iter().any(|byte| *byte != DATA),
-            "data was written over metadata block {block}"
-        );
-    }
 }
 
 /// Mounts, walks, reads, changes, unmounts.
 ///
 /// # Panics
 ///
-/// When the mount, or what was refused to be one, still holds the device afterwards.
+/// When the mount, or what was refused to be one, still holds the device afterwards, or fixed metadata
+/// was overwritten with something else.
 pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     let options = MountOptions {
         read_only: mode.read_only(),
@@ -109,8 +80,14 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     };
     let mut cost = Cost::default();
     let holders = device.holders();
+    // What a log brings back is the disk's doing.
+    let mut fixed = match needs_recovery(device) {
+        true => None,
+        false => Fixed::of(device),
+    };
     if let Ok(mut fs) = HostFs::mount(device.clone(), &options) {
         cost.mounted = true;
+        fixed = fixed.or_else(|| Fixed::of(device));
         cost.names = walk(&fs.fs.clone());
         for step in CHANGES {
             // Whatever fails, the next one is tried; its message must be sayable.
@@ -125,6 +102,11 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     assert_eq!(device.holders(), holders, "the device is still in use");
     cost.reads = device.reads();
     cost.writes = device.writes();
+    let overwritten = fixed.map(|fixed| fixed.overwritten(device));
+    assert!(
+        overwritten.iter().all(Vec::is_empty),
+        "what is not theirs was written over {overwritten:?}"
+    );
     cost
 }
 

@@ -3,6 +3,7 @@
 //! Each kind of lie that a disk can tell, by name, with the error it gives.
 
 mod disk;
+mod fixed;
 mod maps;
 mod names;
 mod volumes;
