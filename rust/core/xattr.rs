@@ -5,11 +5,12 @@
 //! An inode has them in its own record, behind the fields, and in one block, which several inodes
 //! may share. A name is in one of the two; the record comes first.
 
-use super::cache::Kind;
+use super::cache::{Buffer, Kind};
 use super::error::{Error, Place, Result};
+use super::journal::Run;
 use super::platform::{Vec, GFP};
 use super::volume::Volume;
-use crate::format::fault::Fault;
+use crate::format::fault::{Fault, InodeFault};
 use crate::format::units::{DiskBlock, Ino};
 use crate::format::xattr::Attrs;
 
@@ -70,8 +71,32 @@ impl Attributes<'_> {
         let Some(block) = self.block else {
             return Ok(());
         };
-        let data = volume.read(block, Kind::Xattr)?.data()?;
+        let data = read_block(volume, self.ino, block)?.data()?;
         let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(block, fault))?;
         each(&attrs).map(drop)
+    }
+}
+
+/// An inode's block of attributes, of which nothing is believed before it was looked at: neither that a
+/// file can have it, nor that it is one.
+pub fn read_block(volume: &Volume, ino: Ino, block: DiskBlock) -> Result<Buffer> {
+    let corrupt = |fault| Error::Corrupt(Place { ino, block }, fault);
+    if !volume.allocator.is_data(run_of(block)) {
+        return Err(corrupt(Fault::Inode(
+            InodeFault::XattrBlock,
+            block.get(),
+            0,
+        )));
+    }
+    let buffer = volume.read(block, Kind::Xattr)?;
+    Attrs::in_block(&buffer.data()?).map_err(corrupt)?;
+    Ok(buffer)
+}
+
+/// The block as a run.
+pub const fn run_of(block: DiskBlock) -> Run {
+    Run {
+        start: block,
+        len: 1,
     }
 }

@@ -165,7 +165,7 @@ faults! {
         Blocks(blocks, _) => "{blocks} sectors cannot be stored",
         Mode(mode, _) => "the mode {mode:#o} is no file type",
         Number(ino, count) => "inode {ino} is not one of {count}",
-        XattrBlock(block, _) => "the xattr block {block} is not in the file system",
+        XattrBlock(block, _) => "the xattr block {block} is not a data block of the file system",
         Unlinked(ino, mode) => "inode {ino} is free (mode {mode:#o}) but is in use",
         Flags(flags, _) => "the flags {flags:#x} do not go together, or not with the features",
         SymlinkSize(size, limit) => "a symbolic link of {size} bytes is above {limit}",

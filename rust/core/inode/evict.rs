@@ -3,20 +3,16 @@
 //! Making files shorter, longer, and nothing.
 
 use super::{now, Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
-use crate::core::cache::Kind;
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::journal::{Handle, Run};
+use crate::core::journal::Handle;
 use crate::core::map::{BlockRange, FileMap};
 use crate::core::volume::Volume;
-use crate::format::bytes::{le32, put_le32};
 use crate::format::units::{DiskBlock, FileBlock};
 
 /// Credits to free an inode at the end: its record, its bitmap, its descriptor, its xattr block with
 /// the bitmap and descriptor of that, and the orphan entry.
 const FREE_CREDITS: u32 = ORPHAN_CREDITS + 6;
-/// Place of the reference count in an xattr block.
-const XATTR_REFERENCES: usize = 4;
 
 impl Inode {
     /// Credits to begin a truncation with: what freeing the inode takes (or the orphan entry and the
@@ -120,27 +116,12 @@ impl Inode {
         })
     }
 
-    /// Gives up the inode's reference to its block of extended attributes.
+    /// Gives up the inode's reference to its block of extended attributes, if it has one: the last one
+    /// frees it.
     fn release_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
-        let block = self.fields().file_acl;
-        if block == DiskBlock(0) {
-            return Ok(());
+        match self.fields().file_acl {
+            DiskBlock(0) => Ok(()),
+            block => self.drop_xattr_reference(volume, handle, block),
         }
-        let buffer = volume.read(block, Kind::Xattr)?;
-        let references = le32(&buffer.data()?, XATTR_REFERENCES).unwrap_or(0);
-        if references > 1 {
-            let mut bytes = handle.write(&buffer)?;
-            return put_le32(&mut bytes, XATTR_REFERENCES, references.saturating_sub(1))
-                .ok_or(Error::Io(block));
-        }
-        drop(buffer);
-        handle.forget(block)?;
-        volume.allocator.free(
-            handle,
-            Run {
-                start: block,
-                len: 1,
-            },
-        )
     }
 }

@@ -10,11 +10,12 @@ use crate::core::locks;
 use crate::core::map::{Contents, FileMap};
 use crate::core::platform::Mutex;
 use crate::core::volume::Volume;
+use crate::core::xattr::run_of;
 use crate::format::fault::{Fault, InodeFault};
 use crate::format::features::Incompat;
 use crate::format::geometry::special;
 use crate::format::inode::{InodeFields, InodeFlags};
-use crate::format::units::Ino;
+use crate::format::units::{DiskBlock, Ino};
 use core::sync::atomic::AtomicU32;
 
 /// What an inode is wanted for.
@@ -197,6 +198,10 @@ fn check(
             || !volume.superblock.incompat.has(Incompat::INLINE_DATA))
     {
         return bad(InodeFault::Flags, u64::from(fields.flags.0));
+    }
+    let xattrs = fields.file_acl;
+    if xattrs != DiskBlock(0) && !volume.allocator.is_data(run_of(xattrs)) {
+        return bad(InodeFault::XattrBlock, xattrs.get());
     }
     match kind {
         InodeKind::Directory if fields.size == 0 || fields.size % block_size != 0 => {

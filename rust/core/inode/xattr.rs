@@ -4,11 +4,13 @@
 
 use super::Inode;
 use crate::core::cache::Kind;
-use crate::core::error::Result;
+use crate::core::error::{Error, Place, Result};
+use crate::core::journal::Handle;
 use crate::core::platform::Vec;
 use crate::core::volume::Volume;
-use crate::core::xattr::Attributes;
+use crate::core::xattr::{read_block, run_of, Attributes};
 use crate::format::units::DiskBlock;
+use crate::format::xattr::{references, set_references};
 
 impl Inode {
     /// The value of an attribute; see [`Attributes::get`].
@@ -36,5 +38,30 @@ impl Inode {
             extra_size: fields.extra_isize,
             block: (fields.file_acl != DiskBlock(0)).then_some(fields.file_acl),
         })
+    }
+
+    /// Gives up one reference to a block of attributes. Up to 3 credits.
+    pub(super) fn drop_xattr_reference(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        block: DiskBlock,
+    ) -> Result {
+        let corrupt = |fault| {
+            let ino = self.ino;
+            Error::Corrupt(Place { ino, block }, fault)
+        };
+        let buffer = read_block(volume, self.ino, block)?;
+        {
+            // Others give theirs up at the same time: what counts is what stands there under the lock.
+            let mut bytes = handle.write(&buffer)?;
+            let others = references(&bytes).map_err(corrupt)?.saturating_sub(1);
+            if others > 0 {
+                return set_references(&mut bytes, others).map_err(corrupt);
+            }
+        }
+        drop(buffer);
+        handle.forget(block)?;
+        volume.allocator.free(handle, run_of(block))
     }
 }

@@ -66,6 +66,18 @@ impl Disk {
         all.filter(|place| place.owner == ino).copied().collect()
     }
 
+    /// Fixed metadata, and some of the log: blocks that no inode may have.
+    pub fn metadata(&self) -> Vec<u32> {
+        let places = &self.seed.places;
+        let log = places.log.iter().step_by(97);
+        places
+            .fixed
+            .iter()
+            .chain(log)
+            .map(|b| b.get() as u32)
+            .collect()
+    }
+
     /// The number of a structure's block.
     pub fn block(&self, place: &Place) -> u32 {
         (place.at / u64::from(self.seed.places.block_size)) as u32

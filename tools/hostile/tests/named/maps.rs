@@ -142,24 +142,7 @@ fn extents_outside_the_file_system() {
 #[test]
 fn extents_into_the_metadata() {
     for number in [SMALL, OLD] {
-        let whole = Disk::new(number);
-        let mut targets: Vec<u32> = whole
-            .seed
-            .places
-            .fixed
-            .iter()
-            .map(|b| b.get() as u32)
-            .collect();
-        targets.extend(
-            whole
-                .seed
-                .places
-                .log
-                .iter()
-                .step_by(97)
-                .map(|b| b.get() as u32),
-        );
-        for block in targets {
+        for block in Disk::new(number).metadata() {
             let mut disk = Disk::new(number);
             let inode = disk.inode("/plain");
             disk.put(&inode, I_BLOCK, &root(&[extent(0, 1, block)]))

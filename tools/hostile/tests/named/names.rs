@@ -4,7 +4,7 @@
 
 use crate::disk::{fault_of, Disk, OLD, SMALL};
 use host_core::core::error::Error;
-use host_core::format::fault::{DirFault, Fault, XattrFault};
+use host_core::format::fault::{DirFault, Fault, InodeFault, XattrFault};
 use hostile::places::{Kind, Place};
 
 /// Offset of the entry with this name in a directory block.
@@ -307,17 +307,72 @@ fn attribute_values_outside_their_inode() {
     }
 }
 
+/// Place of the block of attributes in a record.
+const FILE_ACL: usize = 0x68;
+
+/// Blocks of attributes in superblock, descriptors, bitmaps, inode tables, the journal.
 #[test]
-fn an_attribute_block_in_the_metadata() {
-    let mut disk = Disk::new(SMALL);
-    let bitmap = disk.place(Kind::BlockBitmap, 0);
-    let inode = disk.inode("/plain");
-    let block = disk.block(&bitmap).to_le_bytes();
-    disk.put(&inode, 0x68, &block);
-    let mut fs = disk.mount().unwrap();
-    let inode = fs.resolve("/plain").unwrap();
-    let got = fs.fs.xattr_get(&inode, 1, b"large").map(drop);
-    assert!(matches!(got, Err(Error::Corrupt(..))), "{got:?}");
-    fs.abandon();
-    disk.survives();
+fn attribute_blocks_in_the_metadata() {
+    for number in [SMALL, OLD] {
+        for block in Disk::new(number).metadata() {
+            let mut disk = Disk::new(number);
+            let inode = disk.inode("/a/b/few");
+            disk.put(&inode, FILE_ACL, &block.to_le_bytes());
+            let mut fs = disk.mount().unwrap();
+            let fault = fault_of(fs.unlink("/a/b/few").unwrap_err());
+            let want = Fault::Inode(InodeFault::XattrBlock, block.into(), 0);
+            assert_eq!(fault, want);
+            fs.abandon();
+        }
+    }
+}
+
+/// An inode table that looks as if many inodes shared it as their attributes: who deletes one of them
+/// does not count there.
+#[test]
+fn an_inode_table_as_shared_attributes() {
+    for orphan in [false, true] {
+        let mut disk = Disk::new(OLD);
+        let inode = disk.inode("/a/b/few");
+        let table = disk.word(&disk.place(Kind::GroupDesc, 1), 8);
+        let at = u64::from(table) * u64::from(disk.seed.places.block_size);
+        disk.device.put(at + 4, &1024u32.to_le_bytes());
+        disk.put(&inode, FILE_ACL, &table.to_le_bytes());
+        if orphan {
+            let superblock = disk.place(Kind::Superblock, 0);
+            disk.put(&superblock, 0xe8, &inode.owner.to_le_bytes());
+            disk.put(&inode, 0x1a, &[0, 0]);
+        }
+        let mut fs = disk.mount().unwrap();
+        if !orphan {
+            fault_of(fs.unlink("/a/b/few").unwrap_err());
+        }
+        fs.unmount().unwrap();
+        assert_eq!(disk.device.bytes(at + 4, 4), 1024u32.to_le_bytes());
+        disk.survives();
+    }
+}
+
+/// A block of attributes that is none is not given up: it may be anybody's.
+#[test]
+fn attributes_that_are_data() {
+    for (references, magic) in [(1u32, 0u32), (2, 0), (0, 0xea02_0000), (5000, 0xea02_0000)] {
+        let mut disk = Disk::new(OLD);
+        let inode = disk.inode("/a/b/few");
+        let data = disk.of(Kind::Other, "/plain")[0];
+        disk.put(&data, 0, &magic.to_le_bytes());
+        disk.put(&data, 4, &references.to_le_bytes());
+        let block = disk.block(&data);
+        disk.put(&inode, FILE_ACL, &block.to_le_bytes());
+        let mut fs = disk.mount().unwrap();
+        let before = fs.fs.statistics().free;
+        let fault = fault_of(fs.unlink("/a/b/few").unwrap_err());
+        assert!(matches!(fault, Fault::Xattr(..)), "{fault}");
+        // Its own two blocks of data, no more.
+        assert_eq!(fs.fs.statistics().free, before + 2);
+        fs.sync().unwrap();
+        assert_eq!(disk.word(&data, 4), references);
+        fs.abandon();
+        disk.survives();
+    }
 }
