@@ -3,7 +3,7 @@
 //! Attributes, and the size among them: what is common to all kinds of inodes.
 
 use super::error::OrErrno;
-use super::iget::{from_vfs, refresh_from_core, to_vfs};
+use super::iget::{from_vfs, refresh_contents, to_vfs};
 use super::{map, InodeExt, Rext4};
 use crate::core::mount::AttributeChanges;
 use crate::format::inode::InodeFlags;
@@ -63,7 +63,7 @@ pub(super) fn setattr(
     attr.prepare(idmap, dentry)?;
     if let Some(size) = attr.size() {
         resize(inode, size)?;
-        refresh_from_core(inode)?;
+        refresh_contents(inode)?;
     }
     let what = attr.valid();
     let known = valid::MODE | valid::UID | valid::GID | valid::ATIME | valid::MTIME | valid::CTIME;

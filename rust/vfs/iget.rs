@@ -88,7 +88,7 @@ pub(super) fn fill(mut new: NewInode<Rext4>, core: Arc<CoreInode>) -> Result<New
     if !new.data().core.populate(core) {
         return Err(EIO);
     }
-    refresh(&new, &attributes);
+    refresh_shape(&new, &attributes);
     Ok(new)
 }
 
@@ -117,21 +117,29 @@ fn vfs_flags(flags: InodeFlags) -> u32 {
         .fold(0, |bits, (_, bit)| bits | bit)
 }
 
-/// Brings the VFS's links, space and times up to date after the file system has changed an inode.
-pub(super) fn refresh(inode: &Inode<Rext4>, attributes: &Attributes) {
+/// Links and space, as the file system has them.
+fn refresh_shape(inode: &Inode<Rext4>, attributes: &Attributes) {
     if inode.nlink() != attributes.links {
         inode.set_nlink(attributes.links);
     }
     inode.set_blocks(attributes.blocks);
-    inode.set_times(
-        to_vfs(attributes.atime),
-        to_vfs(attributes.mtime),
-        to_vfs(attributes.ctime),
-    );
 }
 
-/// [`refresh`] from what the inode's own file system inode says.
-pub(super) fn refresh_from_core(inode: &Inode<Rext4>) -> Result {
-    refresh(inode, &inode.core()?.attributes());
+/// Tells the VFS that the file system has stamped a change of the inode, and nothing else: the other times
+/// may be newer in the VFS (`lazytime`). The inode need not be locked.
+pub(super) fn refresh_stamp(inode: &Inode<Rext4>) -> Result {
+    inode.set_ctime(to_vfs(inode.core()?.attributes().ctime));
     Ok(())
+}
+
+/// Tells the VFS that an inode, which is locked, has got or lost a name.
+pub(super) fn refresh_names(inode: &Inode<Rext4>) -> Result {
+    refresh_shape(inode, &inode.core()?.attributes());
+    refresh_stamp(inode)
+}
+
+/// Tells the VFS that what is in an inode, which is locked, has changed: a file's size, a directory's names.
+pub(super) fn refresh_contents(inode: &Inode<Rext4>) -> Result {
+    inode.set_mtime(to_vfs(inode.core()?.attributes().mtime));
+    refresh_names(inode)
 }

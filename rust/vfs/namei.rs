@@ -3,14 +3,14 @@
 //! Names: lookup, making, linking, removing, renaming; and symbolic links.
 
 use super::error::OrErrno;
-use super::iget::{fill, iget, refresh_from_core};
+use super::iget::{fill, iget, refresh_contents, refresh_names, refresh_stamp};
 use super::{attr, InodeExt, Rext4};
 use crate::core::mount::{Filesystem, Inode as CoreInode, NewInode as NewCore, Rename};
 use crate::core::platform::Arc;
 use crate::linux::fs::acl::{AclKind, PosixAcl};
 use crate::linux::fs::attr::{Attr, IdMap, Stat};
 use crate::linux::fs::dentry::Dentry;
-use crate::linux::fs::inode::{flag, Inode};
+use crate::linux::fs::inode::Inode;
 use crate::linux::fs::inode_ops::{InodeOps, Made, Place};
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -61,9 +61,9 @@ fn make(
 
 /// A directory has changed: the VFS sees its new times and links; with `dirsync` it is durable.
 fn changed(dir: &Inode<Rext4>) -> Result {
-    refresh_from_core(dir)?;
+    refresh_contents(dir)?;
     dir.set_size(dir.core()?.disk_size());
-    if dir.is_synchronous() || dir.flags() & flag::DIRSYNC != 0 {
+    if dir.is_dir_synchronous() {
         dir.fs().fsync(dir.core()?, false).errno()?;
     }
     Ok(())
@@ -131,7 +131,7 @@ impl InodeOps<Rext4> for Names {
         dir.fs()
             .link(dir.core()?, name.name(), inode.core()?)
             .errno()?;
-        refresh_from_core(inode)?;
+        refresh_names(inode)?;
         changed(dir)
     }
 
@@ -139,7 +139,7 @@ impl InodeOps<Rext4> for Names {
         dir.fs()
             .unlink(dir.core()?, name.name(), inode.core()?)
             .errno()?;
-        refresh_from_core(inode)?;
+        refresh_names(inode)?;
         changed(dir)
     }
 
@@ -147,7 +147,7 @@ impl InodeOps<Rext4> for Names {
         dir.fs()
             .rmdir(dir.core()?, name.name(), inode.core()?)
             .errno()?;
-        refresh_from_core(inode)?;
+        refresh_names(inode)?;
         changed(dir)
     }
 
@@ -172,9 +172,10 @@ impl InodeOps<Rext4> for Names {
                 target: target.map(|target| target.core()).transpose()?,
             })
             .errno()?;
-        refresh_from_core(inode)?;
+        // A directory that stays in its directory is not locked.
+        refresh_stamp(inode)?;
         if let Some(target) = target {
-            refresh_from_core(target)?;
+            refresh_names(target)?;
         }
         changed(from.dir)?;
         changed(to.dir)

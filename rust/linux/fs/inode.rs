@@ -233,6 +233,11 @@ impl<F: FileSystem> Inode<F> {
         self.sb().is_synchronous() || self.flags() & flag::SYNC != 0
     }
 
+    /// Whether changes of the directory must be durable when they return (`IS_DIRSYNC`).
+    pub fn is_dir_synchronous(&self) -> bool {
+        self.sb().is_dir_synchronous() || self.flags() & (flag::SYNC | flag::DIRSYNC) != 0
+    }
+
     /// When the contents were last read.
     pub fn atime(&self) -> Time {
         // SAFETY: Words that are read whole; `stat` reads them the same way.
@@ -266,15 +271,19 @@ impl<F: FileSystem> Inode<F> {
         Time { sec, nsec }
     }
 
-    /// Sets all times. Needs `i_rwsem`, or the inode to be new.
-    pub fn set_times(&self, atime: Time, mtime: Time, ctime: Time) {
-        // SAFETY: The inode is live; words that are written whole, as `inode_set_atime` does.
+    /// Sets when the contents last changed. Needs `i_rwsem`.
+    pub fn set_mtime(&self, time: Time) {
+        // SAFETY: The inode is live; words that are written whole, as `inode_set_mtime` does.
         unsafe {
             let inode = self.as_raw();
-            ((*inode).i_atime_sec, (*inode).i_atime_nsec) = (atime.sec, atime.nsec);
-            ((*inode).i_mtime_sec, (*inode).i_mtime_nsec) = (mtime.sec, mtime.nsec);
-            bindings::inode_set_ctime(inode, ctime.sec, ctime.nsec as isize);
+            ((*inode).i_mtime_sec, (*inode).i_mtime_nsec) = (time.sec, time.nsec);
         }
+    }
+
+    /// Sets when the inode last changed.
+    pub fn set_ctime(&self, time: Time) {
+        // SAFETY: The inode is live.
+        unsafe { bindings::inode_set_ctime(self.as_raw(), time.sec, time.nsec as isize) };
     }
 
     /// Sets `ctime`, and with `modified` also `mtime`, to now.

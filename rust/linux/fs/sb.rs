@@ -117,6 +117,11 @@ impl<F: FileSystem> SuperBlock<F> {
         self.flags() & flag::SYNCHRONOUS != 0
     }
 
+    /// Whether every change of a directory must be durable when it returns (`-o dirsync`, `-o sync`).
+    pub fn is_dir_synchronous(&self) -> bool {
+        self.flags() & (flag::SYNCHRONOUS | flag::DIRSYNC) != 0
+    }
+
     /// Whether it is past mounting and before unmounting (`SB_ACTIVE`).
     pub fn is_active(&self) -> bool {
         self.flags() & flag::ACTIVE != 0
@@ -253,6 +258,8 @@ pub mod flag {
     pub const RDONLY: usize = bindings::SB_RDONLY;
     /// Writes are synchronous.
     pub const SYNCHRONOUS: usize = bindings::SB_SYNCHRONOUS;
+    /// Changes of directories are synchronous.
+    pub const DIRSYNC: usize = bindings::SB_DIRSYNC;
     /// No access times.
     pub const NOATIME: usize = bindings::SB_NOATIME;
     /// Access control lists are in use.
