@@ -116,6 +116,40 @@ fn disk_entry(disk: &[u8], at: usize) -> Result<(AclEntry, usize), Fault> {
     Ok((AclEntry { tag, perm }, at.saturating_add(len)))
 }
 
+/// Makes a list in the disk's form agree with the permissions of `mode`: the entries of the owner, of the
+/// mask (without one, of the owning group), and of everybody else. Returns whether it has changed.
+///
+/// # Errors
+///
+/// A list that cannot be read, or that has neither a mask nor an entry of the owning group.
+pub fn set_mode(disk: &mut [u8], mode: u16) -> Result<bool, Fault> {
+    let (mut has_mask, mut has_group) = (false, false);
+    for entry in disk_entries(disk)? {
+        let tag = entry?.tag;
+        has_mask |= tag == AclTag::Mask;
+        has_group |= tag == AclTag::GroupObj;
+    }
+    if !has_mask && !has_group {
+        return Err(bad(X::AclNoGroup, 0));
+    }
+    let (mut at, mut changed) = (HEADER, false);
+    while at < disk.len() {
+        let (entry, next) = disk_entry(disk, at)?;
+        let perm = match entry.tag {
+            AclTag::UserObj => (mode >> 6) & 7,
+            AclTag::Mask => (mode >> 3) & 7,
+            AclTag::GroupObj if !has_mask => (mode >> 3) & 7,
+            AclTag::Other => mode & 7,
+            _ => entry.perm,
+        };
+        changed |= perm != entry.perm;
+        let short = bad(X::AclSize, wide(disk.len()));
+        put_le16(disk, at.saturating_add(2), perm).ok_or(short)?;
+        at = next;
+    }
+    Ok(changed)
+}
+
 /// The entries of a list of the xattr interface. Ends after the first fault.
 pub fn xattr_entries(
     xattr: &[u8],
@@ -208,6 +242,48 @@ mod tests {
         (tag, 0u16..8).prop_map(|(tag, perm)| AclEntry { tag, perm })
     }
 
+    #[test]
+    fn modes() {
+        let entry = |tag, perm| AclEntry { tag, perm };
+        let list = |entries: &[AclEntry]| {
+            let mut disk = vec![0; to_disk(entries.iter().copied(), None).unwrap()];
+            to_disk(entries.iter().copied(), Some(&mut disk)).unwrap();
+            disk
+        };
+        let with = |owner, group, mask, other| {
+            list(&[
+                entry(AclTag::UserObj, owner),
+                entry(AclTag::User(5), 6),
+                entry(AclTag::GroupObj, group),
+                entry(AclTag::Group(7), 5),
+                entry(AclTag::Mask, mask),
+                entry(AclTag::Other, other),
+            ])
+        };
+        let without = |owner, group, other| {
+            list(&[
+                entry(AclTag::UserObj, owner),
+                entry(AclTag::GroupObj, group),
+                entry(AclTag::Other, other),
+            ])
+        };
+        for (before, mode, after) in [
+            (with(6, 4, 6, 4), 0o100_660, with(6, 4, 6, 0)),
+            (with(6, 4, 6, 4), 0o100_664, with(6, 4, 6, 4)),
+            (with(6, 4, 6, 4), 0o4_701, with(7, 4, 0, 1)),
+            (without(6, 4, 4), 0o640, without(6, 4, 0)),
+            (without(6, 4, 4), 0o777, without(7, 7, 7)),
+        ] {
+            let mut disk = before.clone();
+            assert_eq!(set_mode(&mut disk, mode), Ok(before != after));
+            assert_eq!(disk, after, "{mode:o}");
+        }
+        let mut none = list(&[entry(AclTag::UserObj, 6), entry(AclTag::Other, 4)]);
+        let before = none.clone();
+        assert!(set_mode(&mut none, 0o600).is_err());
+        assert_eq!(none, before);
+    }
+
     proptest! {
         #[test]
         fn both_ways(entries in prop::collection::vec(entry(), 0..9)) {
@@ -230,6 +306,7 @@ mod tests {
         fn any_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..60), version in 0u32..4) {
             let _ = put_le32(&mut bytes, 0, version);
             let mut out = [0; 100];
+            let _ = set_mode(&mut bytes, 0o640);
             let _ = to_xattr(&bytes, Some(&mut out));
             let _ = from_xattr(&bytes, Some(&mut out));
         }

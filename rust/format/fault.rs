@@ -240,6 +240,7 @@ faults! {
         AclVersion(version, _) => "the access control list has version {version}",
         AclSize(size, _) => "an access control list of {size} bytes cannot be",
         AclTag(tag, _) => "the access control list tag {tag:#x} is unknown",
+        AclNoGroup(_, _) => "the access control list has neither a mask nor an entry of the owning group",
         AclRoom(need, have) => "the access control list needs {need} bytes, there are {have}",
     }
 }

@@ -9,7 +9,7 @@
 //! Source: `Documentation/filesystems/ext4/attributes.rst`.
 
 use super::{
-    bytes::{index, le16, le32, put_le32, wide},
+    bytes::{index, le16, le32, put, put_le32, wide},
     fault::{Fault, Record, XattrFault as X},
     inode::BASE_LEN,
 };
@@ -22,6 +22,9 @@ pub const MAX_REFERENCES: u32 = 1024;
 const BLOCK_HEADER: usize = 32;
 const BODY_HEADER: usize = 4;
 const ENTRY: usize = 16;
+/// Places of the hash in an entry, and in a block's header.
+const ENTRY_HASH: usize = 12;
+const BLOCK_HASH: usize = 12;
 
 /// Name index of the access control list of a file.
 pub const POSIX_ACL_ACCESS: u8 = 2;
@@ -92,6 +95,7 @@ const fn entry_len(name: usize) -> usize {
 
 /// One entry as it is stored.
 struct RawEntry {
+    at: usize,
     index: u8,
     name: core::ops::Range<usize>,
     value_at: usize,
@@ -121,6 +125,7 @@ impl RawEntry {
             return Err(past);
         }
         Ok(Some(Self {
+            at,
             index: index_byte,
             name: name..name.saturating_add(name_len),
             value_at: usize::from(le16(fixed, 2).ok_or(past)?),
@@ -200,6 +205,11 @@ impl<'a> Attrs<'a> {
 
     /// All attributes in the order of the list.
     pub fn iter(&self) -> impl Iterator<Item = Attr<'a>> + 'a {
+        self.entries().map(|(_, attr)| attr)
+    }
+
+    /// The same with their entries.
+    fn entries(&self) -> impl Iterator<Item = (RawEntry, Attr<'a>)> + 'a {
         let (base, mut at) = (self.base, self.first);
         core::iter::from_fn(move || {
             // Checked before: this ends at the end of the list.
@@ -210,12 +220,27 @@ impl<'a> Attrs<'a> {
             } else {
                 base.get(entry.value_at..entry.value_at.checked_add(entry.value_len)?)?
             };
-            Some(Attr {
+            let attr = Attr {
                 index: entry.index,
-                name: base.get(entry.name)?,
+                name: base.get(entry.name.clone())?,
                 value,
                 hash: entry.hash,
-            })
+            };
+            Some((entry, attr))
+        })
+    }
+
+    /// What putting `value` in the place of an attribute's value takes; `None` when there is no such
+    /// attribute, or its value has another length.
+    fn plan(&self, index: u8, name: &[u8], value: &[u8]) -> Option<Replacement> {
+        let mut entries = self.entries();
+        let (entry, attr) = entries.find(|(_, attr)| attr.index == index && attr.name == name)?;
+        let hash = Attr { value, ..attr }.computed_hash(false);
+        (attr.value.len() == value.len()).then_some(Replacement {
+            value_at: entry.value_at,
+            hash_at: entry.at.saturating_add(ENTRY_HASH),
+            // An entry that has none stays without.
+            hash: if attr.hash == 0 { 0 } else { hash },
         })
     }
 
@@ -224,6 +249,62 @@ impl<'a> Attrs<'a> {
         self.iter()
             .find(|attr| attr.index == index && attr.name == name)
     }
+}
+
+/// Where another value of the same length goes, and the hash that its entry gets.
+struct Replacement {
+    value_at: usize,
+    hash_at: usize,
+    hash: u32,
+}
+
+impl Replacement {
+    fn apply(&self, base: &mut [u8], value: &[u8]) -> Option<()> {
+        put(base, self.value_at, value)?;
+        put_le32(base, self.hash_at, self.hash)
+    }
+}
+
+/// Puts another value of the same length in the place of an attribute's in an xattr block, and renews
+/// the hashes. `false` if there is no such attribute, or its value has another length.
+pub fn replace_in_block(
+    block: &mut [u8],
+    index: u8,
+    name: &[u8],
+    value: &[u8],
+) -> Result<bool, Fault> {
+    let short = Fault::short(Record::XattrBlock, BLOCK_HEADER, block.len());
+    let Some(plan) = Attrs::in_block(block)?.plan(index, name, value) else {
+        return Ok(false);
+    };
+    plan.apply(block, value).ok_or(short)?;
+    // Of all entries; with one that has no hash the block has none either, and is never shared.
+    let hash = Attrs::in_block(block)?.iter().try_fold(0u32, |hash, attr| {
+        (attr.hash != 0).then_some(hash.rotate_left(16) ^ attr.hash)
+    });
+    put_le32(block, BLOCK_HASH, hash.unwrap_or(0)).ok_or(short)?;
+    Ok(true)
+}
+
+/// As [`replace_in_block`], in an inode's record (all its bytes, `extra_isize` of them extra fields).
+pub fn replace_in_body(
+    raw: &mut [u8],
+    extra_isize: u16,
+    index: u8,
+    name: &[u8],
+    value: &[u8],
+) -> Result<bool, Fault> {
+    let plan = Attrs::in_body(raw, extra_isize)?.and_then(|attrs| attrs.plan(index, name, value));
+    let Some(plan) = plan else {
+        return Ok(false);
+    };
+    let short = Fault::short(Record::XattrBody, BASE_LEN, raw.len());
+    let at = BASE_LEN
+        .saturating_add(usize::from(extra_isize))
+        .saturating_add(BODY_HEADER);
+    let base = raw.get_mut(at..).ok_or(short)?;
+    plan.apply(base, value).ok_or(short)?;
+    Ok(true)
 }
 
 /// How many inodes share an xattr block.
@@ -325,6 +406,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn another_value() {
+        let mut block = block(b"value");
+        let attr = |block: &[u8]| {
+            let attrs = Attrs::in_block(block).unwrap();
+            let attr = attrs.find(1, b"ab").unwrap();
+            (attr.value.to_vec(), attr.hash, attr.check_hash())
+        };
+        let hash = |block: &[u8]| le32(block, BLOCK_HASH).unwrap();
+        // Without a hash it stays so.
+        assert_eq!(replace_in_block(&mut block, 1, b"ab", b"VALUE"), Ok(true));
+        assert_eq!(attr(&block), (b"VALUE".to_vec(), 0, Ok(())));
+        assert_eq!(hash(&block), 0);
+        put_le32(&mut block, 32 + ENTRY_HASH, 1).unwrap();
+        assert_eq!(replace_in_block(&mut block, 1, b"ab", b"other"), Ok(true));
+        let (value, one, checked) = attr(&block);
+        assert_eq!((value, checked), (b"other".to_vec(), Ok(())));
+        assert!(one > 1);
+        // Of one entry the block's hash is the entry's.
+        assert_eq!(hash(&block), one);
+        let before = block;
+        for (index, name, value) in [
+            (2, b"ab", &b"other"[..]),
+            (1, b"aa", b"other"),
+            (1, b"ab", b"oth"),
+        ] {
+            assert_eq!(replace_in_block(&mut block, index, name, value), Ok(false));
+        }
+        assert_eq!(block, before);
+        // The same list in a record.
+        let mut record = [0u8; 256];
+        put_le32(&mut record, BASE_LEN + 32, MAGIC).unwrap();
+        let body = BASE_LEN + 32 + BODY_HEADER;
+        record[body..body + 18].copy_from_slice(&before[32..50]);
+        record[body + 2..body + 4].copy_from_slice(&[40, 0]);
+        record[body + 40..body + 45].copy_from_slice(b"other");
+        assert_eq!(
+            replace_in_body(&mut record, 32, 1, b"ab", b"VALUE"),
+            Ok(true)
+        );
+        assert_eq!(&record[body + 40..body + 45], b"VALUE");
+        let attrs = Attrs::in_body(&record, 32).unwrap().unwrap();
+        assert_eq!(attrs.find(1, b"ab").unwrap().check_hash(), Ok(()));
+        assert_eq!(
+            replace_in_body(&mut record, 0, 1, b"ab", b"value"),
+            Ok(false)
+        );
+        assert_eq!(
+            replace_in_body(&mut record[..128], 32, 1, b"ab", b"value"),
+            Ok(false)
+        );
+    }
+
     proptest! {
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), extra: u16, magic: bool) {
@@ -336,6 +470,9 @@ mod tests {
                 let _ = put_le32(&mut bytes, 4, 1);
                 let _ = put_le32(&mut bytes, 8, 1);
             }
+            let mut changed = bytes.clone();
+            let _ = replace_in_block(&mut changed, 0, b"", b"");
+            let _ = replace_in_body(&mut changed, extra % 64, 0, b"", b"");
             if let Ok(attrs) = Attrs::in_block(&bytes) {
                 prop_assert!(attrs.iter().count() < 20);
             }

@@ -10,7 +10,7 @@ use crate::format::inode::InodeFlags;
 use crate::linux::fs::acl::{AclKind, PosixAcl};
 use crate::linux::fs::attr::{valid, Attr, IdMap, Stat};
 use crate::linux::fs::dentry::Dentry;
-use crate::linux::fs::inode::Inode;
+use crate::linux::fs::inode::{Inode, Time};
 use crate::linux::fs::inode_ops::InodeOps;
 use crate::linux::iomap;
 use crate::linux::iomap::fiemap::Fiemap;
@@ -71,9 +71,10 @@ pub(super) fn setattr(
         return Ok(());
     }
     let owner = (attr.uid(idmap, inode), attr.gid(idmap, inode));
+    let before = Before::of(inode);
     attr.copy_to(idmap, inode);
     let is = |bit: u32| what & bit != 0;
-    inode
+    let set = inode
         .fs()
         .set_attributes(
             inode.core()?,
@@ -86,7 +87,41 @@ pub(super) fn setattr(
                 ctime: Some(from_vfs(inode.ctime())),
             },
         )
-        .errno()
+        .errno();
+    if set.is_err() {
+        before.restore(inode);
+    }
+    if is(valid::MODE) {
+        // The list has followed the permissions.
+        inode.forget_acl(AclKind::Access);
+    }
+    set
+}
+
+/// What the VFS shows of an inode, for the case that a change of it fails.
+struct Before {
+    mode: u16,
+    owner: (u32, u32),
+    times: [Time; 3],
+}
+
+impl Before {
+    fn of(inode: &Inode<Rext4>) -> Self {
+        Self {
+            mode: inode.mode(),
+            owner: (inode.uid(), inode.gid()),
+            times: [inode.atime(), inode.mtime(), inode.ctime()],
+        }
+    }
+
+    fn restore(self, inode: &Inode<Rext4>) {
+        let [atime, mtime, ctime] = self.times;
+        inode.set_mode(self.mode);
+        inode.set_ids(self.owner.0, self.owner.1);
+        inode.set_atime(atime);
+        inode.set_mtime(mtime);
+        inode.set_ctime(ctime);
+    }
 }
 
 /// Sets the size of a regular file. Needs `i_rwsem` exclusively.

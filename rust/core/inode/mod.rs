@@ -29,6 +29,7 @@ pub use load::Purpose;
 pub use orphan::{Orphans, ORPHAN_CREDITS};
 pub use resize::{Resize, Settled, Zeroed};
 pub use store::Touch;
+pub use xattr::ACL_CREDITS;
 
 use super::error::{Error, Place, Result};
 use super::map::FileMap;

@@ -5,7 +5,7 @@
 use super::{Filesystem, Inode, InodeKind, Resize, Settled, Timestamp};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::inode::{now, Touch};
+use crate::core::inode::{now, Touch, ACL_CREDITS};
 use crate::core::map::{BlockRange, Mapping, Ordered};
 use crate::core::platform::{Vec, GFP};
 use crate::format::inode::MODE_KIND;
@@ -32,10 +32,23 @@ pub struct AttributeChanges {
 }
 
 impl Filesystem {
-    /// Sets attributes.
+    /// Sets attributes. An access control list follows the permissions.
     pub fn set_attributes(&self, inode: &Inode, changes: &AttributeChanges) -> Result {
         self.writable()?;
-        let set = self.volume.change(1, |handle| {
+        let set = self.retry(|| self.try_set_attributes(inode, changes));
+        self.report("set_attributes", inode.ino(), set)
+    }
+
+    fn try_set_attributes(&self, inode: &Inode, changes: &AttributeChanges) -> Result {
+        let list = match changes.mode {
+            Some(mode) => inode.acl_of_mode(&self.volume, mode)?,
+            None => None,
+        };
+        let credits = if list.is_some() { 1 + ACL_CREDITS } else { 1 };
+        self.volume.change(credits, |handle| {
+            if let Some(list) = &list {
+                inode.replace_acl(&self.volume, handle, list)?;
+            }
             inode.change(&self.volume, handle, Touch::Attributes, |fields| {
                 if let Some(mode) = changes.mode {
                     fields.mode = fields.mode & MODE_KIND | mode & !MODE_KIND;
@@ -47,8 +60,7 @@ impl Filesystem {
                 fields.ctime = changes.ctime.unwrap_or(fields.ctime);
                 Ok(())
             })
-        });
-        self.report("set_attributes", inode.ino(), set)
+        })
     }
 
     /// Sets times.

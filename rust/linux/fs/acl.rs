@@ -27,6 +27,14 @@ impl AclKind {
             _ => None,
         }
     }
+
+    pub(super) fn as_raw(self) -> ffi::c_int {
+        let kind = match self {
+            Self::Access => bindings::ACL_TYPE_ACCESS,
+            Self::Default => bindings::ACL_TYPE_DEFAULT,
+        };
+        kind as ffi::c_int
+    }
 }
 
 /// One entry: who, and what is allowed.

@@ -4,6 +4,7 @@
 //!
 //! C header: `include/linux/fs.h` (`struct inode`).
 
+use super::acl::AclKind;
 use super::sb::SuperBlock;
 use super::super_ops::InodeBox;
 use super::FileSystem;
@@ -154,7 +155,7 @@ impl<F: FileSystem> Inode<F> {
         self.file_type() == 0o100_000
     }
 
-    /// Replaces the permission bits, when an access control list changes them. Needs `i_rwsem`.
+    /// Replaces type and permissions. Needs `i_rwsem`; the type stays the same.
     pub fn set_mode(&self, mode: u16) {
         // SAFETY: A word that is written whole.
         unsafe { ptr::addr_of_mut!((*self.as_raw()).i_mode).write_volatile(mode) }
@@ -164,6 +165,12 @@ impl<F: FileSystem> Inode<F> {
     pub fn uid(&self) -> u32 {
         // SAFETY: The inode is live.
         unsafe { bindings::i_uid_read(self.as_raw()) }
+    }
+
+    /// Sets the owner and the group, as they are on the disk. Needs `i_rwsem`.
+    pub fn set_ids(&self, uid: u32, gid: u32) {
+        // SAFETY: The inode is live.
+        unsafe { bindings::i_ids_write(self.as_raw(), uid, gid) }
     }
 
     /// The group, as stored on the disk.
@@ -271,9 +278,18 @@ impl<F: FileSystem> Inode<F> {
         Time { sec, nsec }
     }
 
+    /// Sets when the contents were last read.
+    pub fn set_atime(&self, time: Time) {
+        // SAFETY: The inode is live; words that are written whole, as `inode_set_atime` does.
+        unsafe {
+            let inode = self.as_raw();
+            ((*inode).i_atime_sec, (*inode).i_atime_nsec) = (time.sec, time.nsec);
+        }
+    }
+
     /// Sets when the contents last changed. Needs `i_rwsem`.
     pub fn set_mtime(&self, time: Time) {
-        // SAFETY: The inode is live; words that are written whole, as `inode_set_mtime` does.
+        // SAFETY: As in `set_atime`.
         unsafe {
             let inode = self.as_raw();
             ((*inode).i_mtime_sec, (*inode).i_mtime_nsec) = (time.sec, time.nsec);
@@ -284,6 +300,12 @@ impl<F: FileSystem> Inode<F> {
     pub fn set_ctime(&self, time: Time) {
         // SAFETY: The inode is live.
         unsafe { bindings::inode_set_ctime(self.as_raw(), time.sec, time.nsec as isize) };
+    }
+
+    /// Forgets the access control list that is in memory, after the one on the disk has changed.
+    pub fn forget_acl(&self, kind: AclKind) {
+        // SAFETY: The inode is live.
+        unsafe { bindings::forget_cached_acl(self.as_raw(), kind.as_raw()) }
     }
 
     /// Sets `ctime`, and with `modified` also `mtime`, to now.

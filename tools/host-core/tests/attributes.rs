@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes of inodes: permissions and the lists that go with them, times, what a new record holds.
+
+use host_core::core::error::Error;
+use host_core::core::mount::{AttributeChanges, MountOptions};
+use host_core::format::acl::to_xattr;
+use host_core::format::xattr::POSIX_ACL_ACCESS;
+use host_core::host::recording::Recording;
+use host_core::host::shortage::Shortage;
+use host_core::hostfs::HostFs;
+use host_core::testing::{assert_clean, mkfs, run, TempFile};
+use std::fs;
+
+const MIB: u64 = 1 << 20;
+
+/// A list of the xattr interface: owner, user 1000, group, mask, others.
+fn list(owner: u8, mask: u8, other: u8) -> Vec<u8> {
+    let entry = |tag: u8, perm: u8, id: u32| [&[tag, 0, perm, 0], &id.to_le_bytes()[..]].concat();
+    [
+        vec![2, 0, 0, 0],
+        entry(1, owner, u32::MAX),
+        entry(2, 6, 1000),
+        entry(4, 4, u32::MAX),
+        entry(0x10, mask, u32::MAX),
+        entry(0x20, other, u32::MAX),
+    ]
+    .concat()
+}
+
+/// An image in which /f and /g have lists. With `shared` they are in one block.
+fn image_with_lists(args: &[&str], shared: bool) -> Vec<u8> {
+    let file = TempFile::with(&mkfs(16 * MIB, args));
+    let value = TempFile::with(&list(6, 6, 4));
+    let empty = TempFile::new(0);
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+    for name in ["f", "g"] {
+        ask(&format!("write {} {name}", empty.0.display()));
+        ask(&format!("sif /{name} mode 0100664"));
+        ask(&format!(
+            "ea_set -f {} /{name} system.posix_acl_access",
+            value.0.display()
+        ));
+        ask(&format!("ea_set /{name} user.other value"));
+    }
+    if shared {
+        let stat = ask("stat /f");
+        let block = stat.split("File ACL: ").nth(1).unwrap();
+        let block = block.split_whitespace().next().unwrap();
+        assert_ne!(block, "0");
+        ask(&format!("sif /g file_acl {block}"));
+        // It counts the references, and frees the other block.
+        run("e2fsck", &["-fy"], &file.0);
+    }
+    let image = fs::read(&file.0).unwrap();
+    assert_clean(&image);
+    image
+}
+
+fn list_of(fs: &mut HostFs, path: &str) -> Vec<u8> {
+    let inode = fs.resolve(path).unwrap();
+    let disk = fs.fs.xattr_get(&inode, POSIX_ACL_ACCESS, b"").unwrap();
+    let mut list = vec![0; to_xattr(&disk, None).unwrap()];
+    to_xattr(&disk, Some(&mut list)).unwrap();
+    list
+}
+
+fn chmod(fs: &mut HostFs, path: &str, mode: u16) -> Result<(), Error> {
+    let changes = AttributeChanges {
+        mode: Some(mode),
+        ..AttributeChanges::default()
+    };
+    fs.set_attributes(path, &changes)
+}
+
+#[test]
+fn a_list_follows_the_permissions() {
+    for (args, shared) in [
+        (&["-b", "4096", "-I", "256"][..], false),
+        (&["-b", "1024", "-I", "128"], false),
+        (&["-b", "1024", "-I", "128"], true),
+        (&["-b", "1024", "-I", "128", "-O", "^metadata_csum"], true),
+    ] {
+        let device = Recording::new(image_with_lists(args, shared));
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let free = fs.fs.statistics().free;
+        chmod(&mut fs, "/f", 0o660).unwrap();
+        assert_eq!(list_of(&mut fs, "/f"), list(6, 6, 0), "{args:?}");
+        assert_eq!(list_of(&mut fs, "/g"), list(6, 6, 4), "{args:?}");
+        assert_eq!(fs.resolve("/f").unwrap().attributes().mode, 0o100_660);
+        fs.sync().unwrap();
+        assert_eq!(fs.fs.statistics().free, free - u64::from(shared));
+        assert_clean_after_recovery(&device);
+        chmod(&mut fs, "/g", 0o4_711).unwrap();
+        assert_eq!(list_of(&mut fs, "/g"), list(7, 1, 1), "{args:?}");
+        // What is as it should be is not written: /g has its own block for good.
+        chmod(&mut fs, "/g", 0o711).unwrap();
+        fs.drop_caches().unwrap();
+        assert_eq!(list_of(&mut fs, "/f"), list(6, 6, 0), "{args:?}");
+        assert_eq!(list_of(&mut fs, "/g"), list(7, 1, 1), "{args:?}");
+        fs.sync().unwrap();
+        assert_eq!(fs.fs.statistics().free, free - u64::from(shared));
+        for path in ["/f", "/g"] {
+            let inode = fs.resolve(path).unwrap();
+            let other = fs.fs.xattr_get(&inode, 1, b"other").unwrap();
+            assert_eq!(&other[..], b"value");
+        }
+        fs.unlink("/f").unwrap();
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
+/// What is on the device after a sync, made clean by e2fsck's own recovery, has nothing wrong.
+fn assert_clean_after_recovery(device: &Recording) {
+    let file = TempFile::with(&device.contents());
+    let (code, text) = run("e2fsck", &["-p"], &file.0);
+    assert!(code < 4, "{text}");
+    assert_clean(&fs::read(&file.0).unwrap());
+}
+
+/// A list in a shared block, and no block for a copy: nothing changes.
+#[test]
+fn permissions_on_a_full_disk() {
+    let args = ["-b", "1024", "-I", "128"];
+    let device = Recording::new(image_with_lists(&args, true));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    // A chance for each that space is asked for.
+    Shortage::begin_of_space(0, 100);
+    let changed = chmod(&mut fs, "/f", 0o600);
+    Shortage::end();
+    assert_eq!(changed, Err(Error::NoSpace));
+    assert_eq!(list_of(&mut fs, "/f"), list(6, 6, 4));
+    assert_eq!(fs.resolve("/f").unwrap().attributes().mode, 0o100_664);
+    chmod(&mut fs, "/f", 0o600).unwrap();
+    assert_eq!(list_of(&mut fs, "/f"), list(6, 0, 0));
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
+
+/// Two inodes give up the same block of attributes: it is freed once, by the second.
+#[test]
+fn a_shared_block_is_freed_once() {
+    let device = Recording::new(image_with_lists(&["-b", "1024", "-I", "128"], true));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    let free = fs.fs.statistics().free;
+    for (path, freed) in [("/g", 0), ("/f", 1)] {
+        fs.unlink(path).unwrap();
+        fs.sync().unwrap();
+        assert_eq!(fs.fs.statistics().free, free + freed);
+    }
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
