@@ -3,6 +3,7 @@
 //! Fallible allocation with the kernel's signatures.
 
 use super::shortage;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 /// An allocation failed: on the host, only during a [`shortage::Shortage`].
@@ -184,6 +185,23 @@ impl<T> Arc<T> {
     /// Whether both point to the same value.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         std::sync::Arc::ptr_eq(&this.0, &other.0)
+    }
+}
+
+/// Memory for a shared value that is not there yet.
+#[derive(Debug)]
+pub struct ArcRoom<T>(PhantomData<T>);
+
+impl<T> ArcRoom<T> {
+    /// Takes the memory.
+    pub fn new(_: Flags) -> Result<Self, AllocError> {
+        shortage::admit()?;
+        Ok(Self(PhantomData))
+    }
+
+    /// Moves `value` there, with one reference.
+    pub fn fill(self, value: T) -> Arc<T> {
+        Arc(std::sync::Arc::new(value))
     }
 }
 

@@ -2,7 +2,9 @@
 
 //! Fallible allocation: the names of the `kernel` crate that the file system uses.
 
+use core::mem::MaybeUninit;
 use kernel::alloc::{flags, Flags, KBox, KVVec};
+use kernel::sync::UniqueArc;
 
 pub use kernel::alloc::AllocError;
 pub use kernel::sync::Arc;
@@ -16,3 +18,18 @@ pub type Vec<T> = KVVec<T>;
 
 /// A heap value.
 pub type Box<T> = KBox<T>;
+
+/// Memory for a shared value that is not there yet.
+pub struct ArcRoom<T>(UniqueArc<MaybeUninit<T>>);
+
+impl<T> ArcRoom<T> {
+    /// Takes the memory.
+    pub fn new(flags: Flags) -> Result<Self, AllocError> {
+        Ok(Self(UniqueArc::new_uninit(flags)?))
+    }
+
+    /// Moves `value` there, with one reference.
+    pub fn fill(self, value: T) -> Arc<T> {
+        self.0.write(value).into()
+    }
+}

@@ -12,7 +12,7 @@ use crate::core::inode::{
     Touch, ORPHAN_CREDITS,
 };
 use crate::core::journal::Handle;
-use crate::core::platform::{Arc, GFP};
+use crate::core::platform::{Arc, ArcRoom, GFP};
 use crate::format::dirent::FileType;
 use crate::format::features::RoCompat;
 use crate::format::inode::{InodeFields, InodeFlags};
@@ -236,8 +236,10 @@ impl Filesystem {
         target: Option<&[u8]>,
     ) -> Result<Arc<Inode>> {
         self.writable()?;
+        // Once the name is made nothing may fail any more.
+        let room = ArcRoom::new(GFP)?;
         let made = self.retry(|| self.try_make(dir, name, new, target));
-        Ok(Arc::new(self.report(function, dir.ino(), made)?, GFP)?)
+        Ok(room.fill(self.report(function, dir.ino(), made)?))
     }
 
     /// Does `attempt`, and does it again after a commit if there was no space: blocks that were freed

@@ -182,7 +182,8 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         unsafe { bindings::d_splice_alias(inode, dentry) }
     }
 
-    /// Hands a new inode to its name.
+    /// Hands a new inode to its name. After an error nobody knows whether the name was made: it is looked up
+    /// anew.
     ///
     /// # Safety
     ///
@@ -199,7 +200,11 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
                 bindings::d_instantiate(dentry, ARef::into_raw(inode).as_ptr().cast());
                 0
             },
-            Err(error) => error.to_errno(),
+            // SAFETY: The dentry is live and locked.
+            Err(error) => unsafe {
+                bindings::d_drop(dentry);
+                error.to_errno()
+            },
         }
     }
 
@@ -316,6 +321,9 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
             if made.is_ok() {
                 bindings::ihold(inode);
                 bindings::d_instantiate(dentry, inode);
+            } else {
+                // As in `instantiate`.
+                bindings::d_drop(dentry);
             }
             errno(made)
         }

@@ -3,7 +3,7 @@
 //! Attributes of inodes: permissions and the lists that go with them, times, what a new record holds.
 
 use host_core::core::error::Error;
-use host_core::core::mount::{AttributeChanges, MountOptions};
+use host_core::core::mount::{AttributeChanges, MountOptions, NewInode};
 use host_core::format::acl::to_xattr;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
 use host_core::host::recording::Recording;
@@ -151,4 +151,31 @@ fn a_shared_block_is_freed_once() {
     }
     fs.unmount().unwrap();
     assert_clean(&device.contents());
+}
+
+/// Memory that is short when something is made: there is no name, or it was made.
+#[test]
+fn what_could_not_be_made_has_no_name() {
+    let image = mkfs(16 * MIB, &["-b", "1024"]);
+    for n in 0.. {
+        let mut fs =
+            HostFs::mount(Recording::new(image.clone()), &MountOptions::default()).unwrap();
+        let root = fs.resolve("").unwrap();
+        let new = NewInode {
+            mode: 0o100_644,
+            ..NewInode::default()
+        };
+        let shortage = Shortage::begin(n, 1);
+        let made = fs.fs.create(&root, b"new", &new);
+        Shortage::end();
+        let found = fs.fs.lookup(&root, b"new").map(|found| found.is_some());
+        if !fs.fs.has_failed() && fs.fs.sync(false).is_ok() {
+            assert_eq!(found, Ok(made.is_ok()), "allocation {n}: {:?}", made.err());
+        }
+        drop(made);
+        fs.abandon();
+        if shortage.count() <= n {
+            return;
+        }
+    }
 }
