@@ -144,14 +144,10 @@ impl SuperOps for Rext4 {
             return;
         }
         if let Ok(core) = inode.core() {
-            let (atime, mtime, ctime) = (inode.atime(), inode.mtime(), inode.ctime());
             // The VFS has no way to be told; what matters was logged.
-            let _ = inode.fs().set_times(
-                core,
-                Some(from_vfs(atime)),
-                Some(from_vfs(mtime)),
-                Some(from_vfs(ctime)),
-            );
+            let _ = inode.fs().take_times(core, || {
+                [inode.atime(), inode.mtime(), inode.ctime()].map(from_vfs)
+            });
         }
     }
 

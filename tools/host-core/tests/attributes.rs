@@ -3,7 +3,7 @@
 //! Attributes of inodes: permissions and the lists that go with them, times, what a new record holds.
 
 use host_core::core::error::Error;
-use host_core::core::mount::{AttributeChanges, MountOptions, NewInode};
+use host_core::core::mount::{AttributeChanges, MountOptions, NewInode, Timestamp};
 use host_core::format::acl::to_xattr;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
 use host_core::host::recording::Recording;
@@ -151,6 +151,35 @@ fn a_shared_block_is_freed_once() {
     }
     fs.unmount().unwrap();
     assert_clean(&device.contents());
+}
+
+/// The VFS hands its times over later than it has stamped them: newer ones are kept, but not those that a
+/// change of the clock has put into the future.
+#[test]
+fn times_that_are_handed_over() {
+    let device = Recording::new(mkfs(16 * MIB, &["-b", "1024"]));
+    let mut fs = HostFs::mount(device, &MountOptions::default()).unwrap();
+    fs.create("/file", 0o644).unwrap();
+    let inode = fs.resolve("/file").unwrap();
+    let at = |sec| Timestamp { sec, nsec: 5 };
+    let now = inode.attributes().ctime.sec;
+    for (ours, theirs, want) in [
+        (now - 100, now - 50, now - 50),
+        (now - 50, now - 100, now - 50),
+        (now + 1000, now - 50, now - 50),
+        (now - 50, now + 1000, now + 1000),
+    ] {
+        let stamp = Some(at(ours));
+        fs.fs.set_times(&inode, stamp, stamp, stamp).unwrap();
+        fs.fs.take_times(&inode, || [at(theirs); 3]).unwrap();
+        let seen = inode.attributes();
+        let atime = seen.atime;
+        assert_eq!(
+            (atime, seen.mtime, seen.ctime),
+            (at(theirs), at(want), at(want))
+        );
+    }
+    fs.unmount().unwrap();
 }
 
 /// Memory that is short when something is made: there is no name, or it was made.
