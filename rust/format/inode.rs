@@ -473,6 +473,14 @@ impl InodeFields {
         Ok(())
     }
 
+    /// Forgets what a record of [`BASE_LEN`] bytes has no room for.
+    pub fn fit_base(&mut self) {
+        for time in [&mut self.atime, &mut self.ctime, &mut self.mtime] {
+            time.nsec = 0;
+        }
+        (self.crtime, self.project) = (None, 0);
+    }
+
     /// How the blocks are counted in the record: flags, and the number of up to 48 bits.
     fn write_blocks(&self, geometry: &Geometry) -> Result<(InodeFlags, u64), Fault> {
         const WIDE: u64 = (1 << 48) - 1;

@@ -12,7 +12,9 @@ use crate::core::map::State;
 use crate::core::platform::random_u32;
 use crate::core::volume::Volume;
 use crate::format::extent::NodeMut;
-use crate::format::inode::{InodeFields, InodeFlags, I_BLOCK_LEN};
+use crate::format::features::RoCompat;
+use crate::format::inode::{InodeFields, InodeFlags, BASE_LEN, I_BLOCK_LEN, KNOWN_EXTRA};
+use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, FileBlock};
 
 /// What a new inode shall be.
@@ -114,7 +116,6 @@ impl Inode {
         let time = now();
         let parent = parent.fields();
         let superblock = &volume.superblock;
-        let extra_isize = superblock.want_extra_isize.max(superblock.min_extra_isize);
         let mut fields = InodeFields {
             mode: new.mode,
             uid: new.uid,
@@ -135,7 +136,7 @@ impl Inode {
             } else {
                 0
             },
-            extra_isize,
+            extra_isize: extra_isize(superblock),
             i_block: [0; I_BLOCK_LEN],
             version: 1,
         };
@@ -186,6 +187,17 @@ impl Inode {
             }
             _ => Err(Error::Io(DiskBlock(0))),
         }
+    }
+}
+
+/// The length of a new record's extra part: all that is known, if there is room for one, and more if the
+/// superblock wants more.
+fn extra_isize(superblock: &Superblock) -> u16 {
+    let wanted = superblock.want_extra_isize.max(superblock.min_extra_isize);
+    match usize::from(superblock.geometry.inode_size()) {
+        BASE_LEN => 0,
+        _ if superblock.ro_compat.has(RoCompat::EXTRA_ISIZE) => wanted.max(KNOWN_EXTRA) & !3,
+        _ => KNOWN_EXTRA,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::core::journal::Handle;
 use crate::core::volume::Volume;
 use crate::format::bytes::{le32, put_le32};
 use crate::format::fault::{Fault, Record};
-use crate::format::inode::InodeFields;
+use crate::format::inode::{InodeFields, BASE_LEN};
 use crate::format::units::{DiskBlock, Ino};
 use core::sync::atomic::Ordering;
 
@@ -132,6 +132,10 @@ impl Inode {
         if let Some(map) = &self.map {
             next.i_block = map.root();
             next.blocks = self.sectors(0);
+        }
+        if self.place.size == BASE_LEN {
+            // Nobody is to see what the disk cannot keep: a time would go back within its second.
+            next.fit_base();
         }
         events::mark_inode_dirty(&volume.device, self.ino);
         let mut block = handle.write(table)?;

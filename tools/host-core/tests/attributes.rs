@@ -153,6 +153,32 @@ fn a_shared_block_is_freed_once() {
     assert_clean(&device.contents());
 }
 
+/// What a record has no room for is not there in memory either.
+#[test]
+fn times_are_those_of_the_record() {
+    for (size, exact) in [("128", false), ("256", true)] {
+        let device = Recording::new(mkfs(16 * MIB, &["-b", "1024", "-I", size]));
+        let mut fs = HostFs::mount(device, &MountOptions::default()).unwrap();
+        let mut seen = 0;
+        for n in 0..8 {
+            let (old, new) = (format!("/old-{n}"), format!("/new-{n}"));
+            fs.create(&old, 0o644).unwrap();
+            fs.write(&old, 0, b"data").unwrap();
+            fs.truncate(&old, 1).unwrap();
+            fs.rename(&old, &new).unwrap();
+            for path in ["", new.as_str()] {
+                let now = fs.resolve(path).unwrap().attributes();
+                seen |= now.atime.nsec | now.mtime.nsec | now.ctime.nsec;
+            }
+        }
+        assert_eq!(seen != 0, exact, "{size}");
+        let before = fs.resolve("/new-3").unwrap().attributes();
+        fs.drop_caches().unwrap();
+        assert_eq!(fs.resolve("/new-3").unwrap().attributes(), before);
+        fs.unmount().unwrap();
+    }
+}
+
 /// The VFS hands its times over later than it has stamped them: newer ones are kept, but not those that a
 /// change of the clock has put into the future.
 #[test]
@@ -180,6 +206,31 @@ fn times_that_are_handed_over() {
         );
     }
     fs.unmount().unwrap();
+}
+
+/// A superblock that does not say how large the extra part is to be: as much as is known.
+#[test]
+fn records_get_their_extra_part() {
+    for (features, wanted, extra) in [
+        ("^metadata_csum", "0", 32),
+        ("^metadata_csum", "28", 32),
+        ("^metadata_csum", "40", 40),
+        ("^metadata_csum,^extra_isize", "0", 32),
+    ] {
+        let file = TempFile::with(&mkfs(16 * MIB, &["-I", "256", "-O", features]));
+        for field in ["want_extra_isize", "min_extra_isize"] {
+            let request = format!("ssv {field} {wanted}");
+            run("debugfs", &["-w", "-R", &request], &file.0);
+        }
+        let device = Recording::new(fs::read(&file.0).unwrap());
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        fs.create("/new", 0o644).unwrap();
+        let fields = fs.resolve("/new").unwrap().fields();
+        assert_eq!(fields.extra_isize, extra, "{features} {wanted}");
+        assert!(fields.crtime.is_some());
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
 }
 
 /// Memory that is short when something is made: there is no name, or it was made.
