@@ -26,6 +26,10 @@ const ENTRY: usize = 16;
 const ENTRY_HASH: usize = 12;
 const BLOCK_HASH: usize = 12;
 
+/// Name index of `user.`.
+pub const USER: u8 = 1;
+/// Name index of `trusted.`.
+pub const TRUSTED: u8 = 4;
 /// Name index of the access control list of a file.
 pub const POSIX_ACL_ACCESS: u8 = 2;
 /// Name index of the list new files in a directory get.
@@ -35,10 +39,10 @@ pub const SECURITY: u8 = 6;
 
 /// Name indices and the prefixes they stand for. A prefix without a dot is a whole name.
 const PREFIXES: [(u8, &str); 8] = [
-    (1, "user."),
+    (USER, "user."),
     (POSIX_ACL_ACCESS, "system.posix_acl_access"),
     (POSIX_ACL_DEFAULT, "system.posix_acl_default"),
-    (4, "trusted."),
+    (TRUSTED, "trusted."),
     (SECURITY, "security."),
     (8, "system.richacl"),
     (7, "system."),

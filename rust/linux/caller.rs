@@ -7,6 +7,12 @@
 use super::bindings;
 use kernel::ffi;
 
+/// Whether the calling task may administer the system (`CAP_SYS_ADMIN`).
+pub fn is_administrator() -> bool {
+    // SAFETY: It asks about the calling task.
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as ffi::c_int) }
+}
+
 /// Whether the calling task is user `uid`, belongs to group `gid` (unless that is 0), or may pass by
 /// limits of resources (`CAP_SYS_RESOURCE`). Numbers are those of the first user namespace.
 pub fn owns(uid: u32, gid: u32) -> bool {

@@ -5,6 +5,7 @@
 use super::error::OrErrno;
 use super::{InodeExt, Rext4};
 use crate::format::{acl as disk_acl, xattr as names};
+use crate::linux::caller::is_administrator;
 use crate::linux::fs::acl::{AclEntry, AclKind, PosixAcl};
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::xattr::{XattrHandler, XattrOps, XattrTable};
@@ -23,14 +24,13 @@ fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
 }
 
 macro_rules! handler {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal, $index:expr, $trusted:literal) => {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $index:expr) => {
         $(#[$doc])*
         struct $name;
 
         #[vtable]
         impl XattrOps<Rext4> for $name {
             const PREFIX: &'static CStr = $prefix;
-            const TRUSTED: bool = $trusted;
 
             fn get(inode: &Inode<Rext4>, name: &[u8], into: &mut [u8]) -> Result<usize> {
                 let value = inode.fs().xattr_get(inode.core()?, $index, name).errno()?;
@@ -42,15 +42,15 @@ macro_rules! handler {
 
 handler!(
     /// Attributes of users.
-    User, c"user.", 1, false
+    User, c"user.", names::USER
 );
 handler!(
     /// Attributes of the superuser.
-    Trusted, c"trusted.", 4, true
+    Trusted, c"trusted.", names::TRUSTED
 );
 handler!(
     /// Attributes of security modules.
-    Security, c"security.", names::SECURITY, false
+    Security, c"security.", names::SECURITY
 );
 
 /// Finds attributes by the beginning of their name.
@@ -60,6 +60,17 @@ pub(super) static HANDLERS: XattrTable<Rext4> = XattrTable::new([
     const { &XattrHandler::new::<Security>() },
 ]);
 
+/// Whether the calling task is shown the names with this index: only those that there is a way to read.
+fn is_listed(index: u8) -> bool {
+    match index {
+        names::USER | names::SECURITY => true,
+        // The VFS reads them by `get_inode_acl`.
+        names::POSIX_ACL_ACCESS | names::POSIX_ACL_DEFAULT => true,
+        names::TRUSTED => is_administrator(),
+        _ => false,
+    }
+}
+
 /// Lists names; see [`crate::linux::fs::inode_ops::InodeOps::listxattr`].
 pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
     let mut used = 0usize;
@@ -68,7 +79,7 @@ pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
     inode
         .fs()
         .xattr_list(inode.core()?, |index, name| {
-            let Some(prefix) = names::prefix(index) else {
+            let Some(prefix) = names::prefix(index).filter(|_| is_listed(index)) else {
                 return Ok(());
             };
             for part in [prefix.as_bytes(), name, &[0]] {

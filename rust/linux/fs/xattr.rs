@@ -20,9 +20,6 @@ pub trait XattrOps<F: FileSystem>: 'static {
     /// How the names begin, dot included, as in `c"user."`.
     const PREFIX: &'static CStr;
 
-    /// Whether they are shown only to those with `CAP_SYS_ADMIN`.
-    const TRUSTED: bool = false;
-
     /// Reads the attribute `name` (without the prefix) into `into`; with an empty `into` only
     /// counts. Returns the bytes; `ERANGE` when they do not fit, `ENODATA` when there is none.
     fn get(_inode: &Inode<F>, _name: &[u8], _into: &mut [u8]) -> Result<usize> {
@@ -49,7 +46,6 @@ impl<F: FileSystem> XattrHandler<F> {
         Self(
             bindings::xattr_handler {
                 prefix: as_char_ptr_in_const_context(X::PREFIX),
-                list: if X::TRUSTED { Some(list_trusted) } else { None },
                 get: if X::HAS_GET { Some(get::<F, X>) } else { None },
                 set: if X::HAS_SET { Some(set::<F, X>) } else { None },
                 ..pin_init::zeroed()
@@ -82,14 +78,6 @@ impl<F: FileSystem> XattrTable<F> {
     pub(super) fn as_ptr(&'static self) -> *const *const bindings::xattr_handler {
         self.0.as_ptr().cast()
     }
-}
-
-/// # Safety
-///
-/// Called by the VFS only.
-unsafe extern "C" fn list_trusted(_dentry: *mut bindings::dentry) -> bool {
-    // SAFETY: Asks about the calling task.
-    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as ffi::c_int) }
 }
 
 /// # Safety
