@@ -166,8 +166,11 @@ faults! {
         Mode(mode, _) => "the mode {mode:#o} is no file type",
         Number(ino, count) => "inode {ino} is not one of {count}",
         XattrBlock(block, _) => "the xattr block {block} is not a data block of the file system",
-        Unlinked(ino, mode) => "inode {ino} is free (mode {mode:#o}) but is in use",
+        Deleted(ino, _) => "a name leads to inode {ino}, which is deleted",
+        TakenTwice(ino, _) => "inode {ino} was free in its bitmap but is in use",
         Flags(flags, _) => "the flags {flags:#x} do not go together, or not with the features",
+        SymlinkZero(at, size) => "the symbolic link's target of {size} bytes has a zero at {at}",
+        SymlinkHole(size, _) => "the symbolic link's target of {size} bytes has no place on the disk",
         SymlinkSize(size, limit) => "a symbolic link of {size} bytes is above {limit}",
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn from_vfs(time: Time) -> Timestamp {
     }
 }
 
-/// The inode with this number, from memory or from the disk: a name leads to it.
+/// The inode with this number, from memory or from the disk.
 pub(super) fn iget(sb: &SuperBlock<Rext4>, ino: Ino) -> Result<ARef<Inode<Rext4>>> {
     iget_by(sb, ino, |fs| fs.inode(ino))
 }

@@ -3,7 +3,7 @@
 //! Names: lookup, making, linking, removing, renaming; and symbolic links.
 
 use super::error::OrErrno;
-use super::iget::{fill, iget, refresh_contents, refresh_names, refresh_stamp};
+use super::iget::{fill, iget, iget_by, refresh_contents, refresh_names, refresh_stamp};
 use super::{attr, InodeExt, Rext4};
 use crate::core::mount::{Filesystem, Inode as CoreInode, NewInode as NewCore, Rename};
 use crate::core::platform::Arc;
@@ -53,7 +53,8 @@ fn make(
         Err(error) => return Err(error),
     };
     if matches!(&made, Made::Found(inode) if inode.generation() != generation) {
-        return Err(EBUSY);
+        // One that was in use already: the bitmap lied.
+        return Err(dir.fs().taken_twice(ino)).errno();
     }
     changed(dir)?;
     Ok(made)
@@ -77,7 +78,12 @@ impl InodeOps<Rext4> for Names {
         }
         match dir.fs().lookup(dir.core()?, name).errno()? {
             None => Ok(None),
-            Some(ino) => Ok(Some(iget(dir.sb(), ino)?)),
+            Some(ino) => {
+                let core = dir.core()?;
+                Ok(Some(iget_by(dir.sb(), ino, |fs| {
+                    fs.inode_of_name(core, ino)
+                })?))
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::error::OrErrno;
 use super::{InodeExt, Rext4};
-use crate::format::{acl as disk_acl, xattr as names};
+use crate::format::xattr as names;
 use crate::linux::caller::is_administrator;
 use crate::linux::fs::acl::{AclEntry, AclKind, PosixAcl};
 use crate::linux::fs::inode::Inode;
@@ -108,13 +108,11 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
         AclKind::Access => names::POSIX_ACL_ACCESS,
         AclKind::Default => names::POSIX_ACL_DEFAULT,
     };
-    let value = match inode.fs().xattr_get(inode.core()?, index, b"").errno() {
-        Err(error) if error == ENODATA => return Ok(None),
-        other => other?,
+    let Some(list) = inode.fs().acl(inode.core()?, index).errno()? else {
+        return Ok(None);
     };
-    let mut entries = KVec::new();
-    for entry in disk_acl::disk_entries(&value).map_err(|_| EIO)? {
-        let entry = entry.map_err(|_| EIO)?;
+    let mut entries = KVec::with_capacity(list.len(), GFP_KERNEL)?;
+    for entry in &list {
         let (tag, id) = entry.tag.parts();
         entries.push(
             AclEntry {

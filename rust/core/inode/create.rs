@@ -6,12 +6,14 @@ use super::load::{place, FAST_SYMLINK};
 use super::{now, Inode, InodeKind};
 use crate::core::alloc::{NewInode as Taken, NewInodeKind};
 use crate::core::cache::Kind;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Handle;
 use crate::core::map::State;
 use crate::core::platform::random_u32;
 use crate::core::volume::Volume;
+use crate::format::bytes::wide;
 use crate::format::extent::NodeMut;
+use crate::format::fault::{Fault, InodeFault};
 use crate::format::features::RoCompat;
 use crate::format::inode::{InodeFields, InodeFlags, BASE_LEN, I_BLOCK_LEN, KNOWN_EXTRA};
 use crate::format::superblock::Superblock;
@@ -170,7 +172,7 @@ impl Inode {
         self.store(volume, handle)
     }
 
-    /// Hands the target of a symbolic link to `with`.
+    /// Hands the target of a symbolic link to `with`: as many bytes as the inode says, none of them zero.
     pub fn target<R>(&self, volume: &Volume, with: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
         if self.kind != InodeKind::Symlink {
             return Err(Error::Invalid);
@@ -178,14 +180,30 @@ impl Inode {
         let fields = self.fields();
         let len = usize::try_from(fields.size).map_err(|_| Error::NameTooLong)?;
         let Ok(map) = self.map() else {
-            return with(fields.i_block.get(..len).ok_or(Error::NameTooLong)?);
+            return with(self.whole_target(&fields.i_block, len, DiskBlock(0))?);
         };
         match map.lookup(volume, FileBlock(0), 1)?.state {
             State::Written(block) => {
                 let data = volume.read(block, Kind::SymlinkTarget(self.ino))?.data()?;
-                with(data.get(..len).ok_or(Error::NameTooLong)?)
+                with(self.whole_target(&data, len, block)?)
             }
-            _ => Err(Error::Io(DiskBlock(0))),
+            _ => {
+                let hole = Fault::Inode(InodeFault::SymlinkHole, fields.size, 0);
+                Err(Error::Corrupt(self.here(), hole))
+            }
+        }
+    }
+
+    /// The first `len` bytes, which are a target.
+    fn whole_target<'a>(&self, bytes: &'a [u8], len: usize, block: DiskBlock) -> Result<&'a [u8]> {
+        let target = bytes.get(..len).ok_or(Error::NameTooLong)?;
+        match target.iter().position(|&byte| byte == 0) {
+            None => Ok(target),
+            Some(at) => {
+                let ino = self.ino;
+                let fault = Fault::Inode(InodeFault::SymlinkZero, wide(at), wide(len));
+                Err(Error::Corrupt(Place { ino, block }, fault))
+            }
         }
     }
 }

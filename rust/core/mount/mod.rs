@@ -35,10 +35,11 @@ pub use rename::Rename;
 pub use statistics::{Statistics, Written};
 
 use super::dir::Rules;
-use super::error::{Error, Result};
+use super::error::{Error, Place, Result};
 use super::inode::{Orphans, Purpose};
 use super::platform::{Arc, Device, Mutex, GFP};
 use super::volume::Volume;
+use crate::format::fault::{Fault, InodeFault};
 use crate::format::geometry::special;
 use crate::format::inode::{TIME_MAX_BASE, TIME_MAX_EXTRA, TIME_MIN};
 use crate::format::units::{DiskBlock, Ino};
@@ -161,6 +162,30 @@ impl Filesystem {
     pub fn inode(&self, ino: Ino) -> Result<Arc<Inode>> {
         let loaded = self.report("inode", ino, Inode::load(&self.volume, ino, Purpose::Name))?;
         Ok(Arc::new(loaded, GFP)?)
+    }
+
+    /// Reads the inode that a name in `dir` stands for, as [`Self::lookup`] has just said.
+    ///
+    /// That it is not in use is damage: the directory is locked.
+    pub fn inode_of_name(&self, dir: &Inode, ino: Ino) -> Result<Arc<Inode>> {
+        let loaded = match Inode::load(&self.volume, ino, Purpose::Name) {
+            Err(Error::Stale) => {
+                let fault = Fault::Inode(InodeFault::Deleted, u64::from(ino.get()), 0);
+                Err(Error::Corrupt(dir.here(), fault))
+            }
+            loaded => loaded,
+        };
+        let loaded = self.report("lookup", ino, loaded)?;
+        Ok(Arc::new(loaded, GFP)?)
+    }
+
+    /// A number was given to a new inode while another was in use: the bitmap had lost it. Answers that, and
+    /// returns the error for the caller.
+    pub fn taken_twice(&self, ino: Ino) -> Error {
+        let fault = Fault::Inode(InodeFault::TakenTwice, u64::from(ino.get()), 0);
+        let error = Error::Corrupt(Place::inode(ino), fault);
+        self.damaged("create", ino, &error);
+        error
     }
 
     /// Reads an inode of which somebody has kept the number; it may be any number. Otherwise as

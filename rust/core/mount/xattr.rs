@@ -3,8 +3,9 @@
 //! Extended attributes and access control lists.
 
 use super::{Filesystem, Inode};
-use crate::core::error::Result;
-use crate::core::platform::Vec;
+use crate::core::error::{Error, Result};
+use crate::core::platform::{Vec, GFP};
+use crate::format::acl::{disk_entries, AclEntry};
 
 impl Filesystem {
     /// The value of an attribute, by its name index and the rest of its name.
@@ -19,5 +20,24 @@ impl Filesystem {
     pub fn xattr_list(&self, inode: &Inode, each: impl FnMut(u8, &[u8]) -> Result) -> Result {
         let listed = inode.xattr_list(&self.volume, each);
         self.report("xattr_list", inode.ino(), listed)
+    }
+
+    /// The entries of an access control list, by its name index; `None` if there is no such list.
+    pub fn acl(&self, inode: &Inode, index: u8) -> Result<Option<Vec<AclEntry>>> {
+        let read = self.read_acl(inode, index);
+        self.report("acl", inode.ino(), read)
+    }
+
+    fn read_acl(&self, inode: &Inode, index: u8) -> Result<Option<Vec<AclEntry>>> {
+        let list = match inode.xattr_get(&self.volume, index, b"") {
+            Err(Error::NoData) => return Ok(None),
+            list => list?,
+        };
+        let corrupt = |fault| Error::Corrupt(inode.here(), fault);
+        let mut entries = Vec::new();
+        for entry in disk_entries(&list).map_err(corrupt)? {
+            entries.push(entry.map_err(corrupt)?, GFP)?;
+        }
+        Ok(Some(entries))
     }
 }

@@ -136,6 +136,16 @@ impl HostFs {
         Ok(inode)
     }
 
+    /// The inode that a name in `dir` stands for.
+    fn get_named(&mut self, dir: &Inode, ino: Ino) -> Result<Arc<Inode>> {
+        if let Some(node) = self.nodes.get(&ino.get()) {
+            return Ok(node.inode.clone());
+        }
+        let inode = self.fs.inode_of_name(dir, ino)?;
+        self.adopt(inode.clone());
+        Ok(inode)
+    }
+
     fn adopt(&mut self, inode: Arc<Inode>) {
         let node = Node {
             size: inode.disk_size(),
@@ -189,7 +199,7 @@ impl HostFs {
                 .fs
                 .lookup(&inode, name.as_bytes())?
                 .ok_or(Error::NotFound)?;
-            inode = self.get(ino)?;
+            inode = self.get_named(&inode, ino)?;
         }
         Ok(inode)
     }
@@ -294,7 +304,7 @@ impl HostFs {
         let (old_dir, old_name) = self.parent(old)?;
         let (new_dir, new_name) = self.parent(new)?;
         let target = match self.fs.lookup(&new_dir, new_name)? {
-            Some(ino) => Some(self.get(ino)?),
+            Some(ino) => Some(self.get_named(&new_dir, ino)?),
             None => None,
         };
         if target.is_some() && inode.kind() == InodeKind::Regular {

@@ -3,8 +3,11 @@
 //! Directories, hash indices and attributes that lie.
 
 use crate::disk::{fault_of, Disk, OLD, SMALL};
-use host_core::core::error::Error;
+use host_core::core::error::{self, Error};
+use host_core::core::mount::AttributeChanges;
 use host_core::format::fault::{DirFault, Fault, InodeFault, XattrFault};
+use host_core::format::units::Ino;
+use host_core::format::xattr::POSIX_ACL_ACCESS;
 use hostile::places::{Kind, Place};
 
 /// Offset of the entry with this name in a directory block.
@@ -106,17 +109,14 @@ fn a_directory_below_itself() {
 #[test]
 fn entries_of_inodes_that_are_no_files() {
     // A free inode, the journal, the list of bad blocks, the reserved descriptors.
-    for (ino, stale) in [(120u32, true), (8, false), (1, false), (7, false)] {
+    for ino in [120u32, 8, 1, 7] {
         let mut disk = Disk::new(SMALL);
         let block = disk.of(Kind::Dir, "/a")[0];
         let at = entry(&disk, &block, "again");
         disk.put(&block, at, &ino.to_le_bytes());
         let mut fs = disk.mount().unwrap();
-        let error = fs.resolve("/a/again").map(drop).unwrap_err();
-        match error {
-            Error::Stale => assert!(stale),
-            other => assert!(matches!(fault_of(other), Fault::Inode(..)) && !stale),
-        }
+        let fault = fault_of(fs.resolve("/a/again").unwrap_err());
+        assert!(matches!(fault, Fault::Inode(..)), "{fault}");
         fs.abandon();
         disk.survives();
     }
@@ -372,6 +372,107 @@ fn attributes_that_are_data() {
         assert_eq!(fs.fs.statistics().free, before + 2);
         fs.sync().unwrap();
         assert_eq!(disk.word(&data, 4), references);
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+/// Names of inodes that were deleted, or never made: somebody has to hear of it.
+#[test]
+fn names_of_deleted_inodes() {
+    for whole in [false, true] {
+        let mut disk = Disk::new(OLD);
+        let inode = disk.inode("/a/b/few");
+        let dir = disk.ino("/a/b");
+        if whole {
+            disk.put(&inode, 0, &[0; 128]);
+        } else {
+            disk.put(&inode, 0x1a, &[0, 0]);
+        }
+        let mut fs = disk.mount().unwrap();
+        let error = fs.resolve("/a/b/few").unwrap_err();
+        let fault = Fault::Inode(InodeFault::Deleted, inode.owner.into(), 0);
+        assert_eq!(error, Error::Corrupt(error::Place::inode(Ino(dir)), fault));
+        assert_eq!(fs.fs.error_record().unwrap().count, 1);
+        // By its number it may be asked for by anybody.
+        let ino = Ino(inode.owner);
+        assert_eq!(fs.fs.inode_of_handle(ino).err(), Some(Error::Stale));
+        assert_eq!(fs.fs.error_record().unwrap().count, 1);
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+/// A target with a zero byte, and one without a block.
+#[test]
+fn links_that_lead_nowhere() {
+    let zero: (&str, usize, &[u8]) = ("/short", 0x28 + 2, &[0]);
+    // A root without entries.
+    let hole: (&str, usize, &[u8]) = ("/long", 0x28 + 2, &[0, 0]);
+    for (what, want) in [
+        (zero, Fault::Inode(InodeFault::SymlinkZero, 2, 5)),
+        (hole, Fault::Inode(InodeFault::SymlinkHole, 300, 0)),
+    ] {
+        let (path, at, bytes) = what;
+        let mut disk = Disk::new(SMALL);
+        let inode = disk.inode(path);
+        disk.put(&inode, at, bytes);
+        let mut fs = disk.mount().unwrap();
+        let link = fs.resolve(path).unwrap();
+        assert_eq!(fault_of(fs.fs.read_link(&link).unwrap_err()), want);
+        assert_eq!(fs.fs.error_record().unwrap().count, 1);
+        fs.abandon();
+        disk.survives();
+    }
+}
+
+/// Zeroes in a long target are the end of it for whoever follows it.
+#[test]
+fn a_long_link_with_a_zero() {
+    let mut disk = Disk::new(SMALL);
+    let block = disk.of(Kind::Other, "/long")[0];
+    disk.put(&block, 100, &[0]);
+    let mut fs = disk.mount().unwrap();
+    let link = fs.resolve("/long").unwrap();
+    let fault = fault_of(fs.fs.read_link(&link).unwrap_err());
+    assert_eq!(fault, Fault::Inode(InodeFault::SymlinkZero, 100, 300));
+    fs.abandon();
+    disk.survives();
+}
+
+/// A list of access that is none.
+#[test]
+fn access_lists_that_lie() {
+    for (value, want) in [
+        (&[9u8, 0, 0, 0][..], XattrFault::AclVersion),
+        (&[1, 0, 0], XattrFault::AclSize),
+        (&[1, 0, 0, 0, 1, 0, 6], XattrFault::AclSize),
+        (&[1, 0, 0, 0, 9, 0, 6, 0], XattrFault::AclTag),
+    ] {
+        let mut disk = Disk::new(SMALL);
+        let block = disk.of(Kind::Xattr, "/plain")[0];
+        let name = disk.bytes(&block)[32] as usize;
+        let at = disk.word(&block, 32) >> 16;
+        // Its one entry becomes the list.
+        disk.put(&block, 32, &[0, 2])
+            .put(&block, 32 + 8, &(value.len() as u32).to_le_bytes())
+            .put(&block, 32 + 12, &[0; 4])
+            .put(&block, 32 + 16, &vec![0; name.next_multiple_of(4)])
+            .put(&block, at as usize, value);
+        let mut fs = disk.mount().unwrap();
+        let inode = fs.resolve("/plain").unwrap();
+        let read = fs.fs.acl(&inode, POSIX_ACL_ACCESS).map(drop);
+        let fault = fault_of(read.unwrap_err());
+        assert!(
+            matches!(fault, Fault::Xattr(what, ..) if what == want),
+            "{value:?}: {fault}"
+        );
+        assert_eq!(fs.fs.error_record().unwrap().count, 1);
+        let attributes = AttributeChanges {
+            mode: Some(0o600),
+            ..AttributeChanges::default()
+        };
+        fault_of(fs.set_attributes("/plain", &attributes).unwrap_err());
         fs.abandon();
         disk.survives();
     }
