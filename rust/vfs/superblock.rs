@@ -92,8 +92,13 @@ impl ContextOps for Rext4 {
         cx: &Context<'_>,
     ) -> Result {
         options.mount.read_only = cx.is_read_only();
+        let fs = &sb.data().fs;
+        // After an error nothing can be written any more, and the remount is to succeed even so.
+        if options.mount.read_only && !fs.is_read_only() {
+            sb.sync_filesystem()?;
+        }
         sb.wait_for_completions();
-        sb.data().fs.remount(&options.mount).errno()
+        fs.remount(&options.mount).errno()
     }
 }
 

@@ -42,7 +42,11 @@ pub trait ContextOps: FileSystem + SuperOps {
     ) -> Result<Rooted>;
 
     /// Changes a mount. [`Context::is_read_only`] tells whether it is to be read-only; the VFS sets
-    /// the flag when this returns. All writers have stopped if it becomes read-only.
+    /// the flag when this returns.
+    ///
+    /// The VFS writes nothing back: a file system that becomes read-only calls
+    /// [`SuperBlock::sync_filesystem`] itself, or all that is dirty is lost. Nobody has a file open for
+    /// writing then, unless the remount is forced (`SB_FORCE`, sysrq-u): writers go on meanwhile.
     fn reconfigure(sb: &SuperBlock<Self>, options: &mut Self::Options, cx: &Context<'_>) -> Result;
 }
 
