@@ -54,9 +54,17 @@ pub trait ContextOps: FileSystem + SuperOps {
 pub struct Context<'a>(&'a bindings::fs_context);
 
 impl Context<'_> {
-    /// Whether the mount is to be read-only.
+    /// Whether the mount is to be read-only. A change of a mount that does not say stays with what is.
     pub fn is_read_only(&self) -> bool {
-        self.0.sb_flags as usize & flag::RDONLY != 0
+        let said = self.0.sb_flags_mask as usize & flag::RDONLY != 0;
+        let root = self.0.root;
+        if root.is_null() || said {
+            return self.0.sb_flags as usize & flag::RDONLY != 0;
+        }
+        // SAFETY: A context for reconfiguring has the root of a mounted superblock; the flags are a
+        // word that is read and written whole.
+        let flags = unsafe { ptr::addr_of!((*(*root).d_sb).s_flags).read_volatile() };
+        flags & flag::RDONLY != 0
     }
 
     /// Tells the one who mounts why it fails.
