@@ -38,8 +38,8 @@ impl Journal {
     /// Opens a handle that may change `credits` blocks, waiting while a transaction is being closed
     /// or the log has no room.
     ///
-    /// Fails with the journal's own error after an abort, and with [`Error::NoSpace`] if the journal
-    /// could never hold that many blocks.
+    /// Fails with the journal's own error after an abort, with [`Error::ReadOnly`] while handles are
+    /// refused, and with [`Error::NoSpace`] if the journal could never hold that many blocks.
     pub fn start(&self, credits: u32) -> Result<Handle<'_>> {
         let nofs = NofsScope::enter();
         let open = HANDLE.hold();
@@ -69,7 +69,10 @@ impl Journal {
             if let Some(error) = state.aborted {
                 return Err(error);
             }
-            if !state.closing && self.fits(&mut state, credits) {
+            if state.barred && !state.quiet {
+                return Err(Error::ReadOnly);
+            }
+            if !state.closing && !state.quiet && self.fits(&mut state, credits) {
                 break;
             }
             self.progress.wait(&mut state);
@@ -249,6 +252,9 @@ impl<'j> Handle<'j> {
         let last = transaction.handles == 0;
         if last && state.closing {
             self.journal.work.notify_all();
+        }
+        if last && state.quiet {
+            self.journal.progress.notify_all();
         }
     }
 }

@@ -15,6 +15,7 @@ mod commit;
 mod handle;
 mod log;
 mod open;
+mod quiet;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod transaction;
 pub use handle::Handle;
 pub use log::LogExtent;
 pub use open::{OpenJournal, Settings, Start};
+pub use quiet::Quiet;
 pub use recovery::Recovered;
 
 use super::cache::Cache;
@@ -60,6 +62,10 @@ struct State {
     running: Option<Transaction>,
     /// A transaction is being closed: no handle may start.
     closing: bool,
+    /// Somebody has [`Quiet`], or waits for it: no handle may start.
+    quiet: bool,
+    /// Handles are refused: nothing may be changed.
+    barred: bool,
     /// The sequence number of the next transaction to open.
     next: Tid,
     /// The newest transaction that is durable.
@@ -173,16 +179,6 @@ impl Journal {
         self.state.lock().aborted.get_or_insert(why);
         self.progress.notify_all();
         self.work.notify_all();
-    }
-
-    /// [`Self::abort`], and waits until the commit thread has nothing under way any more and the
-    /// reason is on the disk, if the device takes it. The caller has no handle.
-    pub fn stop(&self, why: Error) {
-        self.abort(why);
-        let mut state = self.state.lock();
-        while !state.told {
-            self.progress.wait(&mut state);
-        }
     }
 
     fn is_lenient(&self) -> bool {

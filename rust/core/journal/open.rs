@@ -4,7 +4,7 @@
 
 use super::log::{Log, LogExtent};
 use super::recovery::{self, Recovered};
-use super::{Journal, State};
+use super::{Journal, Quiet, State};
 use crate::core::cache::Cache;
 use crate::core::error::{Error, Place, Result};
 use crate::core::locks::{self, HANDLE};
@@ -152,6 +152,8 @@ impl Journal {
         let state = State {
             running: None,
             closing: false,
+            quiet: false,
+            barred: false,
             next,
             committed: Tid(next.0.wrapping_sub(1)),
             requested: Tid(next.0.wrapping_sub(1)),
@@ -205,11 +207,11 @@ impl Journal {
         Ok(())
     }
 
-    /// [`Self::flush`], and ends the commit thread. No handle may start afterwards.
-    pub fn close(&self) -> Result {
-        let flushed = self.flush();
+    /// [`Self::quiesce`], and ends the commit thread. No handle may start afterwards.
+    pub fn close(&self) -> Result<Quiet<'_>> {
+        let quiet = self.quiesce();
         self.end_thread();
-        flushed
+        quiet
     }
 
     /// Ends the commit thread, if it has not ended. What is not committed never is.

@@ -8,6 +8,7 @@ use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
 use crate::core::events;
+use crate::core::journal::{Journal, Quiet};
 use crate::core::platform::{log, Level};
 use crate::format::units::Ino;
 use core::sync::atomic::Ordering;
@@ -34,7 +35,7 @@ impl Filesystem {
         if let Some(why) = journal.aborted() {
             self.abort_noticed(&why);
         }
-        let closed = closed.and_then(|()| self.mark_clean());
+        let closed = closed.and_then(|quiet| self.mark_clean(&quiet));
         events::unmount(&self.volume.device, closed.is_ok());
         if let Err(error) = &closed {
             log(
@@ -84,7 +85,11 @@ impl Filesystem {
             journal.request_commit(journal.newest());
             return Ok(());
         }
-        self.update_counts()?;
+        match self.update_counts() {
+            // It is frozen, which has brought them up to date.
+            Ok(()) | Err(Error::ReadOnly) => {}
+            Err(error) => return Err(error),
+        }
         if !journal.commit_all()? && self.effective().barrier {
             self.volume.device.flush()?;
         }
@@ -111,7 +116,8 @@ impl Filesystem {
 
     /// Changes the options of a mount, between reading and writing too.
     ///
-    /// Before it goes read-only, the caller has written all data and let all writers end.
+    /// Before it goes read-only, the caller has written all data. Who still changes something then either
+    /// is done before the disk is marked clean, or gets [`Error::ReadOnly`].
     pub fn remount(&self, options: &MountOptions) -> Result {
         let was_read_only = self.read_only.load(Ordering::Acquire);
         if options.no_recovery && !options.read_only {
@@ -145,14 +151,19 @@ impl Filesystem {
             self.read_only.store(true, Ordering::Release);
             return Ok(());
         }
-        let flushed = self
-            .volume
-            .journal()?
-            .flush()
-            .and_then(|()| self.mark_clean());
-        self.report("remount", NO_INODE, flushed)?;
-        self.read_only.store(true, Ordering::Release);
-        Ok(())
+        let resting = self.come_to_rest().map(|quiet| {
+            self.read_only.store(true, Ordering::Release);
+            quiet.bar();
+        });
+        self.report("remount", NO_INODE, resting)
+    }
+
+    /// Brings everything into its place, and says that nothing is to be recovered. No handle starts before
+    /// what this returns has ended.
+    fn come_to_rest(&self) -> Result<Quiet<'_>> {
+        let quiet = self.volume.journal()?.quiesce()?;
+        self.mark_clean(&quiet)?;
+        Ok(quiet)
     }
 
     fn return_to_writing(&self) -> Result {
@@ -184,26 +195,28 @@ impl Filesystem {
     }
 
     /// Brings the disk into a state that could be mounted anywhere: everything in its place, the
-    /// journal empty. The caller keeps writers out until [`Self::thaw`].
+    /// journal empty. The caller keeps writers out until [`Self::thaw`]; who comes nevertheless gets
+    /// [`Error::ReadOnly`].
     pub fn freeze(&self) -> Result {
         if self.is_read_only() {
             return Ok(());
         }
-        let frozen = self
-            .volume
-            .journal()
-            .and_then(|journal| journal.flush())
-            .and_then(|()| self.mark_clean());
+        let frozen = self.come_to_rest().map(Quiet::bar);
         self.report("freeze", NO_INODE, frozen)
     }
 
-    /// Ends [`Self::freeze`].
+    /// Ends [`Self::freeze`]; it stays frozen if that fails.
     pub fn thaw(&self) -> Result {
         if self.is_read_only() {
             return Ok(());
         }
-        let marked = self.mark_in_use();
-        self.report("thaw", NO_INODE, marked)
+        let quiet = self.volume.journal().and_then(Journal::quiesce);
+        let thawed = quiet.and_then(|quiet| {
+            self.mark_in_use(&quiet)?;
+            quiet.admit();
+            Ok(())
+        });
+        self.report("thaw", NO_INODE, thawed)
     }
 
     /// Remembers in the superblock where it is mounted.

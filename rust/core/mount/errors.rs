@@ -6,6 +6,7 @@
 use super::Filesystem;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
+use crate::core::journal::{Journal, Quiet};
 use crate::core::platform::{clock, damage, halt, log, Level};
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
 use crate::format::units::{DiskBlock, Ino};
@@ -182,10 +183,15 @@ impl Filesystem {
             return;
         }
         self.mark_error_state();
-        let written = self.volume.change(1, |handle| {
+        let mut written = self.volume.change(1, |handle| {
             self.volume
                 .edit_superblock(handle, |raw| raw.note_error(note))
         });
+        if written == Err(Error::ReadOnly) {
+            // It is frozen: there is no transaction to wait for, and the log must stay empty.
+            let quiet = self.volume.journal().and_then(Journal::quiesce);
+            written = quiet.and_then(|quiet| self.write_note(&quiet, note));
+        }
         if let Err(error) = written {
             log(
                 Level::Error,
@@ -206,10 +212,8 @@ impl Filesystem {
             format_args!("Remounting filesystem read-only"),
         );
         self.mark_error_state();
-        if let Some(journal) = &self.volume.journal {
-            journal.stop(*error);
-        }
-        let written = self.write_superblock(|raw| raw.note_error(note));
+        let journal = self.volume.journal();
+        let written = journal.and_then(|journal| self.write_note(&journal.stop(*error), note));
         if let Err(error) = written {
             log(
                 Level::Error,
@@ -217,6 +221,11 @@ impl Filesystem {
                 format_args!("the error could not be recorded: {error}"),
             );
         }
+    }
+
+    /// Writes the note past the journal.
+    fn write_note(&self, quiet: &Quiet<'_>, note: &ErrorNote<'_>) -> Result {
+        self.write_superblock(quiet, |raw| raw.note_error(note))
     }
 
     /// The state that a clean unmount writes says from now on that there were errors.

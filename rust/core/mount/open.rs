@@ -377,16 +377,19 @@ impl Filesystem {
                 .superblock
                 .ro_compat
                 .has(RoCompat::ORPHAN_PRESENT);
-        if options.read_only && (finish || dirty) && self.volume.journal.is_some() {
-            self.volume.journal()?.flush()?;
-            self.mark_clean()?;
+        if let (true, Some(journal)) = (options.read_only, &self.volume.journal) {
+            let quiet = journal.quiesce()?;
+            if finish || dirty {
+                self.mark_clean(&quiet)?;
+            }
+            quiet.bar();
         }
         Ok(())
     }
 
     /// Begins to write: the superblock says so first.
     pub(super) fn go_writable(&self) -> Result {
-        self.volume.journal()?;
+        let quiet = self.volume.journal()?.quiesce()?;
         let device = &self.volume.device;
         advise(device, self.state_bits.load(Ordering::Acquire));
         let (seconds, _) = clock::now();
@@ -396,12 +399,13 @@ impl Filesystem {
             .hash_signedness
             .unwrap_or(Signedness::Signed);
         let orphan_file = self.orphans.has_file();
-        self.write_superblock(|raw| {
+        self.write_superblock(&quiet, |raw| {
             raw.note_mount(u64::try_from(seconds).unwrap_or(0));
             raw.set_hash_signedness(signedness);
             mark_in_use(raw, orphan_file);
         })?;
         self.read_only.store(false, Ordering::Release);
+        quiet.admit();
         Ok(())
     }
 
@@ -418,7 +422,7 @@ impl Filesystem {
         }
         if read_only {
             // Even so: it is as much a part of recovery as the replay.
-            self.mark_in_use()?;
+            self.mark_in_use(&self.volume.journal()?.quiesce()?)?;
         }
         let (chain, others) = self.orphans.all()?;
         let (mut deleted, mut truncated) = (0u32, 0u32);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing the superblock past the journal: before it runs, while it is empty, after it stopped.
+//! Writing the superblock past the journal: before it runs, while it is quiet.
 
 use super::Filesystem;
 use crate::core::alloc::Statistics;
 use crate::core::cache::{BufferMut, Kind};
 use crate::core::error::{Error, Place, Result};
+use crate::core::journal::Quiet;
 use crate::core::platform::{clock, Block, Device, WriteClass};
 use crate::core::volume::Volume;
 use crate::format::checksum::Checksums;
@@ -70,10 +71,13 @@ pub(super) fn free_inodes(counts: &Statistics) -> u32 {
 }
 
 impl Volume {
-    /// Makes the same edit in the superblock on the device and in the one in memory.
-    ///
-    /// For times when no transaction holds the superblock: the journal is empty, or has stopped.
-    fn edit_superblock_directly(&self, edit: impl Fn(&mut RawSuperblock)) -> Result {
+    /// Makes the same edit in the superblock on the device and in the one in memory. No transaction may
+    /// hold the superblock: its checkpoint would bring back what was there before.
+    fn edit_superblock_directly(
+        &self,
+        _quiet: &Quiet<'_>,
+        edit: impl Fn(&mut RawSuperblock),
+    ) -> Result {
         let geometry = &self.superblock.geometry;
         // Read first: what is read afterwards has the edit already.
         let buffer = self.read(geometry.superblock_block(), Kind::Superblock)?;
@@ -86,11 +90,15 @@ impl Volume {
 impl Filesystem {
     /// Edits the superblock past the journal, and updates what every such write updates: counts of
     /// free blocks and inodes, the write time, and the bytes written.
-    pub(super) fn write_superblock(&self, edit: impl Fn(&mut RawSuperblock)) -> Result {
+    pub(super) fn write_superblock(
+        &self,
+        quiet: &Quiet<'_>,
+        edit: impl Fn(&mut RawSuperblock),
+    ) -> Result {
         let counts = self.volume.allocator.statistics();
         let written = self.kbytes_written();
         let (seconds, _) = clock::now();
-        self.volume.edit_superblock_directly(|raw| {
+        self.volume.edit_superblock_directly(quiet, |raw| {
             raw.set_free_blocks(counts.settled_free_blocks);
             raw.set_free_inodes(free_inodes(&counts));
             raw.set_write_time(u64::try_from(seconds).unwrap_or(0));
@@ -113,19 +121,28 @@ impl Filesystem {
     }
 
     /// Says on the disk that there is something to recover from here on.
-    pub(super) fn mark_in_use(&self) -> Result {
+    pub(super) fn mark_in_use(&self, quiet: &Quiet<'_>) -> Result {
         let orphan_file = self.orphans.has_file();
-        self.write_superblock(|raw| mark_in_use(raw, orphan_file))
+        self.write_superblock(quiet, |raw| mark_in_use(raw, orphan_file))
     }
 
-    /// Says on the disk that there is nothing to recover; the journal is empty.
-    pub(super) fn mark_clean(&self) -> Result {
+    /// Says on the disk that there is nothing to recover.
+    ///
+    /// A failure does not tell what the disk says then, so it is made to say the contrary again; if that
+    /// fails too, the journal stops: what it would write might not be recovered.
+    pub(super) fn mark_clean(&self, quiet: &Quiet<'_>) -> Result {
         let leftover = self.orphans.has_file() && !self.orphans.file_is_empty();
         let state = self.state_bits.load(Ordering::Acquire);
-        self.write_superblock(|raw| {
+        let marked = self.write_superblock(quiet, |raw| {
             raw.set_incompat(Incompat::RECOVER, false);
             raw.set_ro_compat(RoCompat::ORPHAN_PRESENT, leftover);
             raw.set_state(state);
-        })
+        });
+        if marked.is_err() {
+            if let Err(error) = self.mark_in_use(quiet) {
+                self.volume.journal()?.abort(error);
+            }
+        }
+        marked
     }
 }

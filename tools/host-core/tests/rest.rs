@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A disk at rest: below a frozen mount, or one that was remounted read-only, it is clean, and what comes
+//! meanwhile makes no difference to what is recovered later.
+
+use host_core::core::error::Error;
+use host_core::core::mount::{ErrorPolicy, MountOptions};
+use host_core::host::device::Backend;
+use host_core::host::failing::{Failing, Plan};
+use host_core::host::recording::Recording;
+use host_core::hostfs::HostFs;
+use host_core::testing::{assert_clean, debugfs, mkfs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A log that is full soon.
+const SMALL_LOG: &[&str] = &["-b", "1024", "-J", "size=1"];
+const SIZE: u64 = 16 << 20;
+const CONTINUE: MountOptions = MountOptions {
+    read_only: false,
+    no_recovery: false,
+    errors: Some(ErrorPolicy::Continue),
+    commit_interval: None,
+    barrier: None,
+    verify: false,
+};
+const READ_ONLY: MountOptions = MountOptions {
+    read_only: true,
+    ..CONTINUE
+};
+
+/// Whether the superblock says that the log counts.
+fn needs_recovery(image: &[u8]) -> bool {
+    image[1024 + 0x60] & 4 != 0
+}
+
+/// The errors that the superblock has counted.
+fn errors(image: &[u8]) -> u8 {
+    image[1024 + 0x194]
+}
+
+/// Makes files and commits each, until the log has been round.
+fn go_round(fs: &mut HostFs, dir: &str) {
+    fs.mkdir(dir, 0o755).unwrap();
+    for n in 0..400 {
+        fs.create(&format!("{dir}/{n}"), 0o644).unwrap();
+        fs.sync().unwrap();
+    }
+}
+
+/// A mount finds what is at `path`; the disk after it.
+fn survives(image: Vec<u8>, path: &str) -> Vec<u8> {
+    let device = Recording::new(image);
+    let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    fs.resolve(path).unwrap();
+    fs.unmount().unwrap();
+    device.contents()
+}
+
+#[test]
+fn an_error_while_frozen() {
+    let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+    let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    fs.create("/before", 0o644).unwrap();
+    fs.fs.freeze().unwrap();
+    fs.fs.test_error("found while frozen");
+    let frozen = device.contents();
+    assert!(!needs_recovery(&frozen) && errors(&frozen) == 1);
+    let log = debugfs(&frozen, "logdump -S");
+    assert!(log.contains("Journal start:            0"), "{log}");
+    fs.fs.sync(true).unwrap();
+    assert!(device.contents() == frozen, "something was written");
+    fs.fs.thaw().unwrap();
+    assert!(needs_recovery(&device.contents()));
+    go_round(&mut fs, "/after");
+    let crashed = device.contents();
+    fs.abandon();
+    assert!(needs_recovery(&crashed));
+    assert_eq!(errors(&survives(crashed, "/after/399")), 1);
+}
+
+#[test]
+fn an_error_just_before_a_remount() {
+    let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+    let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    for round in 0..3 {
+        fs.fs.test_error("found");
+        fs.fs.remount(&READ_ONLY).unwrap();
+        assert!(!needs_recovery(&device.contents()));
+        fs.fs.remount(&CONTINUE).unwrap();
+        go_round(&mut fs, &format!("/round{round}"));
+        assert!(needs_recovery(&device.contents()));
+    }
+    let crashed = device.contents();
+    fs.abandon();
+    survives(crashed, "/round2/399");
+}
+
+/// Freezes with a device that fails at its nth request of that; what is synced later survives a crash.
+#[test]
+fn a_freeze_that_fails() {
+    let image = mkfs(SIZE, SMALL_LOG);
+    let run = |plan| {
+        let device = Failing::new(image.clone(), plan);
+        let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+        fs.create("/before", 0o644).unwrap();
+        fs.sync().unwrap();
+        let begin = device.count();
+        let frozen = fs.fs.freeze();
+        let end = device.count();
+        if frozen.is_ok() {
+            fs.fs.thaw().unwrap();
+        }
+        let synced = fs.create("/after", 0o644).and_then(|_| fs.sync());
+        let crashed = device.contents();
+        fs.abandon();
+        if synced.is_ok() {
+            survives(crashed, "/after");
+        }
+        (frozen, begin..end)
+    };
+    let (frozen, requests) = run(Plan::Never);
+    assert!(frozen.is_ok() && requests.end - requests.start > 4);
+    for at in requests {
+        let (frozen, _) = run(Plan::Once(at));
+        assert!(frozen.is_err(), "request {at}");
+    }
+}
+
+/// A device that takes its time for a flush.
+#[derive(Clone)]
+struct Slow(Recording);
+
+impl Backend for Slow {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        self.0.write_at(offset, from)
+    }
+
+    fn write_through(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        self.0.write_through(offset, from)
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        std::thread::sleep(Duration::from_millis(3));
+        self.0.flush()
+    }
+}
+
+/// As a remount by sysrq does it: nobody asks the writers.
+#[test]
+fn a_remount_under_writers() {
+    for _ in 0..8 {
+        let device = Slow(Recording::new(mkfs(SIZE, &["-b", "4096", "-N", "30000"])));
+        let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+        fs.mkdir("/dir", 0o755).unwrap();
+        fs.drop_caches().unwrap();
+        let began = AtomicBool::new(false);
+        let mut writer = fs.share();
+        let made = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                writer.chroot("/dir");
+                let mut made = 0;
+                let refused = loop {
+                    if let Err(error) = writer.create(&format!("/{made}"), 0o644) {
+                        break error;
+                    }
+                    made += 1;
+                    std::thread::sleep(Duration::from_micros(200));
+                    began.store(made > 10, Ordering::Release);
+                };
+                assert_eq!(refused, Error::ReadOnly);
+                writer.let_go();
+                made
+            });
+            while !began.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            fs.fs.remount(&READ_ONLY).unwrap();
+            writer.join().unwrap()
+        });
+        let image = device.0.contents();
+        assert_clean(&image);
+        fs.unmount().unwrap();
+        assert!(device.0.contents() == image, "something was written");
+        survives(image, &format!("/dir/{}", made - 1));
+    }
+}
