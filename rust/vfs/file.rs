@@ -6,7 +6,7 @@ use super::error::OrErrno;
 use super::ioctl::ioctl;
 use super::{map, writeback, InodeExt, Rext4};
 use crate::core::events;
-use crate::core::mount::State;
+use crate::core::mount::{Landed, State};
 use crate::format::units::FileBlock;
 use crate::linux::fs::file::{Argument, File, FileOps, Opening, Seek, SeekKind};
 use crate::linux::fs::inode::Inode;
@@ -231,12 +231,12 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
     }
     let pos = iocb.pos();
     let shape = shape(inode, pos, count as u64);
-    let wait = shape.extends || shape.unaligned;
+    let wait = shape.extends || shape.unaligned || iocb.is_sync();
     note_direct(iocb, count, shape.extends, false)?;
     let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, wait);
     if wait && written != Ok(count) {
         // All has ended: what has a place in memory only, the zeroed rest of a block included, is given back.
-        writeback::fail_direct(inode, pos, count as u64);
+        writeback::give_back(inode, pos, count as u64);
     }
     drop(locked);
     written
@@ -258,23 +258,22 @@ impl DirectOps<Rext4> for Written {
         let inode = iocb.inode();
         let end = iocb.pos().saturating_add(size);
         if let Some(error) = error {
-            if unwritten {
-                writeback::fail_direct(inode, iocb.pos(), size);
-            }
+            // Blocks chosen for it stay in flight: nobody may have the lock that giving them back needs.
             return Err(error);
         }
-        if size == 0 || (!unwritten && end <= inode.size()) {
+        let old = inode.size();
+        if size == 0 || (!unwritten && end <= old) {
             return Ok(());
         }
-        let grown = if end > inode.size() { end } else { 0 };
-        writeback::settle(
-            inode,
-            &[(iocb.pos(), size)],
-            grown.max(end.min(inode.size())),
-        )?;
-        if grown > 0 {
+        let landed = Landed {
+            pos: iocb.pos(),
+            len: size,
+            place: None,
+        };
+        writeback::settle(inode, &[landed], end.max(old))?;
+        if end > old {
             // Only a write that holds the lock exclusively, and waits, gets here.
-            inode.set_size(grown);
+            inode.set_size(end);
         }
         Ok(())
     }

@@ -184,13 +184,16 @@ impl IomapOps<Rext4> for Direct {
         length: u64,
         written: u64,
         flags: Flags,
-        _: &Mapping,
+        mapping: &Mapping,
     ) -> Result {
-        if flags.is_write() && written < length {
+        // Only who has the inode's lock exclusively gets blocks that are not written yet.
+        let is_new = matches!(mapping.extent, Extent::Unwritten(_));
+        if flags.is_write() && is_new && written < length {
+            // A block that was written in part is zeroed up to its end.
             let rest = inode.sb().block_size().into();
             let from = pos.saturating_add(written).next_multiple_of(rest);
             let end = pos.saturating_add(length);
-            writeback::fail_direct(inode, from, end.saturating_sub(from));
+            writeback::give_back(inode, from, end.saturating_sub(from));
         }
         Ok(())
     }

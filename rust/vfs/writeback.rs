@@ -10,9 +10,9 @@ use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
 use crate::core::events::{self, Pass};
-use crate::core::mount::{Completion, Ordered, State};
+use crate::core::mount::Landed;
 use crate::core::platform::{NofsScope, Vec, GFP};
-use crate::format::units::FileBlock;
+use crate::format::units::DiskBlock;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::writeback::{Control, Finished, Write, WritebackOps};
 use crate::linux::iomap::Mapping;
@@ -97,75 +97,35 @@ fn pass(control: &Control<'_, Rext4, Writeback>) -> Pass {
     }
 }
 
-/// Adds to `into` what of the bytes `pos..pos + len` is on its way to the device.
-fn collect(inode: &Inode<Rext4>, pos: u64, len: u64, into: &mut Vec<Ordered>) -> Result {
+/// Data is on the device: enters it into the file's map, and moves the disk's size up as far as it
+/// reaches and `size`, that of the file, allows.
+pub(super) fn settle(inode: &Inode<Rext4>, landed: &[Landed], size: u64) -> Result {
     let core = inode.core()?;
-    let (first, mut left) = blocks_of(inode, pos, len)?;
-    let mut at = first;
-    while left > 0 {
-        let mapping = inode.fs().map(core, at, left).errno()?;
-        let skip = at.distance_from(mapping.start).ok_or(EIO)?;
-        let here = mapping.len.saturating_sub(skip).min(left);
-        let part = |block: crate::format::units::DiskBlock, kind| Ordered {
-            start: at,
-            len: here,
-            block: crate::format::units::DiskBlock(block.get().saturating_add(u64::from(skip))),
-            kind,
-        };
-        match mapping.state {
-            State::InFlight(block) => into.push(part(block, Completion::Fresh), GFP)?,
-            State::Unwritten(block) => into.push(part(block, Completion::Convert), GFP)?,
-            State::Hole | State::Delayed | State::Written(_) => {}
-        }
-        if here == 0 {
-            return Err(EIO);
-        }
-        left -= here;
-        at = FileBlock(at.get().saturating_add(here));
-    }
-    Ok(())
-}
-
-/// The bytes `pos..pos + len` are on the device: enters them into the file's map, and moves the
-/// disk's size to `size` if it is below.
-pub(super) fn settle(inode: &Inode<Rext4>, ranges: &[(u64, u64)], size: u64) -> Result {
-    let mut ordered = Vec::new();
-    for (pos, len) in ranges {
-        collect(inode, *pos, *len, &mut ordered)?;
-    }
-    let core = inode.core()?;
-    let grown = (size > core.disk_size()).then_some(size);
-    if ordered.is_empty() && grown.is_none() {
-        return Ok(());
-    }
-    inode.fs().finish_writes(core, &ordered, grown).errno()?;
+    inode.fs().data_landed(core, landed, size).errno()?;
     inode.set_blocks(core.attributes().blocks);
     Ok(())
 }
 
-/// Writing the bytes `pos..pos + len` has failed, or did not happen: blocks chosen for them are free
-/// again.
-pub(super) fn fail(inode: &Inode<Rext4>, pos: u64, len: u64) {
-    let mut ordered = Vec::new();
-    if len > 0 && collect(inode, pos, len, &mut ordered).is_ok() {
-        if let Ok(core) = inode.core() {
-            inode.fs().fail_writes(core, &ordered);
-        }
+/// Of a direct write to the bytes `pos..pos + len` nothing is on its way any more: blocks chosen for what
+/// was not written are free again. Needs `i_rwsem` exclusively since before the write began.
+pub(super) fn give_back(inode: &Inode<Rext4>, pos: u64, len: u64) {
+    let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, pos, len)) else {
+        return;
+    };
+    if len == 0 {
+        return;
+    }
+    // Mapped memory may have put data for the same blocks in the page cache. If that cannot be written,
+    // which whoever syncs the file is told, they stay in flight until the file is cut or evicted.
+    let _invalidate = inode.lock_invalidate();
+    let flushed = inode.write_and_wait(pos, pos.saturating_add(len - 1));
+    if flushed.is_ok() && inode.fs().release_pending(core, first, count).is_err() {
+        pr_err!("inode {}: a reservation is lost\n", inode.ino());
     }
 }
 
-/// As [`fail`], for direct writes. Mapped memory may have put data for the same blocks in the page cache
-/// since, and that may be on its way.
-pub(super) fn fail_direct(inode: &Inode<Rext4>, pos: u64, len: u64) {
-    if len > 0 {
-        let _invalidate = inode.lock_invalidate();
-        // Whoever syncs the file is told if it fails.
-        let _ = inode.write_and_wait(pos, pos.saturating_add(len - 1));
-        fail(inode, pos, len);
-    }
-}
-
-/// Takes the promise for the delayed blocks among the bytes `start..start + length` back.
+/// Takes the promise for the delayed blocks among the bytes `start..start + length` back. What is in
+/// flight stays: a clean folio may be under writeback.
 pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
     let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, start, length)) else {
         return;
@@ -176,9 +136,12 @@ pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
 }
 
 /// The writes of one inode that have ended, in order of offset: settled under one handle.
+///
+/// What has failed stays in flight: its folio may be dirty again already, and then it is written to the
+/// same place once more.
 fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
-    let mut ranges = Vec::new();
-    let mut size = 0;
+    let bits = inode.sb().block_bits();
+    let mut landed = Vec::new();
     let mut result = Ok(());
     for write in writes {
         if let Ok(core) = inode.core() {
@@ -191,19 +154,18 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
                 error,
             );
         }
-        if write.error().is_some() {
-            fail(inode, write.pos(), write.len());
-        } else if result.is_ok() {
-            result = ranges
-                .push((write.pos(), write.len()), GFP)
-                .map_err(Error::from);
-            size = size.max(write.pos().saturating_add(write.len()));
+        if write.error().is_none() && result.is_ok() {
+            let data = Landed {
+                pos: write.pos(),
+                len: write.len(),
+                place: Some(DiskBlock((write.sector() << 9) >> bits)),
+            };
+            result = landed.push(data, GFP).map_err(Error::from);
         }
     }
-    let result = result.and_then(|()| settle(inode, &ranges, size.min(inode.size())));
+    let result = result.and_then(|()| settle(inode, &landed, inode.size()));
     if let Err(error) = result {
         for write in writes.iter().filter(|write| write.error().is_none()) {
-            fail(inode, write.pos(), write.len());
             write.fail(error);
         }
     }

@@ -87,7 +87,7 @@ impl Inode {
             return Ok(());
         };
         let range = BlockRange::from(start);
-        map.release_delayed(volume, range)?;
+        map.release_pending(volume, range)?;
         map.remove(volume, handle, range, spare, |_, handle| {
             before_restart(handle)?;
             self.store(volume, handle)

@@ -4,7 +4,7 @@
 
 use super::status_tests::Random;
 use super::tests::{compare, fresh_map, image, settle, Is, Model, World, INO};
-use super::{BlockRange, Completion, FileMap, Mapping, Ordered, State};
+use super::{BlockRange, FileMap, Mapping, Ordered, State};
 use crate::core::cache::Kind;
 use crate::core::error::Error;
 use crate::core::journal::Handle;
@@ -56,7 +56,7 @@ fn promises_are_kept_on_a_full_disk() {
         assert!(given.len < 10_000);
         world
             .map
-            .release_delayed(&world.volume, BlockRange::from(FileBlock(0)))
+            .release_pending(&world.volume, BlockRange::from(FileBlock(0)))
             .unwrap();
         // What is freed can be had again, though only a commit makes it free.
         world.remove(BlockRange::from(FileBlock(0)));
@@ -66,7 +66,7 @@ fn promises_are_kept_on_a_full_disk() {
             .unwrap();
         world
             .map
-            .release_delayed(&world.volume, BlockRange::from(FileBlock(0)))
+            .release_pending(&world.volume, BlockRange::from(FileBlock(0)))
             .unwrap();
         assert_eq!(world.volume.allocator.statistics().reserved_blocks, 0);
         world.check();
@@ -83,19 +83,12 @@ fn direct_writes_leave_nothing_behind() {
     let got = map
         .allocate_direct(volume, FileBlock(5), 20_000, 20_005)
         .unwrap();
-    let State::InFlight(block) = got.state else {
-        panic!("{got:?}");
-    };
+    assert!(matches!(got.state, State::InFlight(_)), "{got:?}");
     assert!(got.start == FileBlock(5) && (1..20_000).contains(&got.len));
     assert_eq!(map.delayed_blocks(), 0);
     // It does not reach the disk.
-    let ordered = Ordered {
-        start: got.start,
-        len: got.len,
-        block,
-        kind: Completion::Fresh,
-    };
-    map.fail(volume, &ordered).unwrap();
+    map.release_pending(volume, BlockRange::new(got.start, got.len))
+        .unwrap();
     map.release_window(volume);
     assert_eq!(volume.allocator.statistics(), free);
     // The page cache has data for it.
@@ -104,7 +97,7 @@ fn direct_writes_leave_nothing_behind() {
     assert_eq!(pending.err(), Some(Error::Again));
     let before = map.allocate_direct(volume, FileBlock(5), 4, 9).unwrap();
     assert_eq!((before.start, before.len), (FileBlock(5), 2));
-    map.release_delayed(volume, BlockRange::from(FileBlock(0)))
+    map.release_pending(volume, BlockRange::from(FileBlock(0)))
         .unwrap();
     map.release_window(volume);
     assert_eq!(volume.allocator.statistics(), free);
@@ -166,7 +159,7 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
         let len = (1 + random.below(5)).min(first + area - at);
         let range = BlockRange::new(FileBlock(at), len);
         if random.below(5) == 0 {
-            world.map.release_delayed(&world.volume, range).unwrap();
+            world.map.release_pending(&world.volume, range).unwrap();
             let credits = 1 + world.map.credits_for_remove();
             let mut handle = world.volume.start(credits).unwrap();
             let save = |map: &FileMap, handle: &mut Handle<'_>| {
@@ -308,15 +301,12 @@ fn change_hostile(world: &World, random: &mut Random) -> Result<(), Error> {
             };
             let credits = 1 + world.map.credits_for_finish(&world.volume, &[ordered]);
             let mut handle = world.volume.start(credits)?;
-            if let Err(error) = world.map.finish(&world.volume, &mut handle, &[ordered]) {
-                world.map.fail(&world.volume, &ordered)?;
-                return Err(error);
-            }
+            world.map.finish(&world.volume, &mut handle, &[ordered])?;
         }
     }
     let mut handle = world.volume.start(1 + world.map.credits_for_remove())?;
     let range = BlockRange::from(FileBlock(random.below(6000)));
-    world.map.release_delayed(&world.volume, range)?;
+    world.map.release_pending(&world.volume, range)?;
     world
         .map
         .remove(&world.volume, &mut handle, range, 1, |_, _| Ok(()))
@@ -422,17 +412,12 @@ fn sequence() {
     moved(true, "in flight");
     world.finish(&[ordered]);
     moved(true, "written");
-    map.fail(
-        volume,
-        &Ordered {
-            start: FileBlock(13),
-            len: 2,
-            block: DiskBlock(ordered.block.0 + 3),
-            ..ordered
-        },
-    )
-    .unwrap();
-    moved(true, "failed");
+    map.release_delayed(volume, BlockRange::new(FileBlock(13), 2))
+        .unwrap();
+    moved(false, "in flight all the same");
+    map.release_pending(volume, BlockRange::new(FileBlock(13), 2))
+        .unwrap();
+    moved(true, "given up");
     world.remove(BlockRange::new(at, 1));
     moved(true, "removed");
     world.remove(BlockRange::new(at, 1));

@@ -6,6 +6,9 @@
 //! what is not there yet: delayed blocks, whose space is reserved, and in-flight blocks, which have a
 //! place that no bitmap knows. An ordered extent ([`Ordered`]) is a range whose data has reached the
 //! disk: only then does [`FileMap::finish`] put it into the bitmap and the tree.
+//!
+//! Under the status lock alone a hole becomes delayed, and no more: what a block is after that
+//! changes under the tree's lock, so who holds that finds it as it was.
 
 mod change;
 #[cfg(test)]
@@ -13,6 +16,8 @@ mod crash_tests;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+#[cfg(test)]
+mod flight_tests;
 #[cfg(test)]
 mod limit_tests;
 mod ordered;
@@ -109,7 +114,8 @@ pub enum State {
     Hole,
     /// Written in the page cache only; its space is reserved.
     Delayed,
-    /// It has a place on the disk in memory only, and the data may be on its way there.
+    /// It has a place on the disk in memory only, and the data may be on its way there, or have failed
+    /// to get there.
     InFlight(DiskBlock),
     /// Its place on the disk is its own, but reads as zeroes.
     Unwritten(DiskBlock),
@@ -406,7 +412,7 @@ impl FileMap {
         }
     }
 
-    /// Puts `range` into `state`.
+    /// Puts `range` into `state`. Needs the tree's lock.
     fn put(&self, range: BlockRange, state: State) -> Result {
         self.put_if(range, state, |_| true).map(|_| ())
     }

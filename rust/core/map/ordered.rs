@@ -15,6 +15,7 @@ use crate::core::alloc::{Allocator, Request, Reservation, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
+use crate::core::platform::{Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN, MAX_WRITTEN};
 use crate::format::units::{DiskBlock, FileBlock};
@@ -37,7 +38,7 @@ pub enum Completion {
     Convert,
 }
 
-/// Blocks of a file whose data has reached the disk, or failed to.
+/// Blocks of a file whose data has reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ordered {
     /// The first block.
@@ -81,8 +82,8 @@ impl FileMap {
     /// unwritten is written now. Then the inode's root and block count have to be written.
     ///
     /// [`Error::Again`] if it takes more credits than were reckoned: write the inode, and call it again
-    /// with a new handle. After any other error the caller writes the inode as well, and calls
-    /// [`Self::fail`]. Parts that are finished already, or were given up, are passed over.
+    /// with a new handle. After any other error the caller writes the inode as well; what is not
+    /// finished then stays in flight. Parts that are finished already, or were given up, are passed over.
     pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
         let mut inner = self.inner.lock();
         let needed = credits(&volume.allocator, inner.tree.header()?, finished);
@@ -98,30 +99,41 @@ impl FileMap {
         })
     }
 
-    /// The data of these blocks did not reach the disk: what was in flight is given back, and is a
-    /// hole; what was unwritten stays so. May be called under a folio lock.
-    pub fn fail(&self, volume: &Volume, ordered: &Ordered) -> Result {
-        if ordered.kind == Completion::Convert {
-            return Ok(());
-        }
-        let whole = Piece::new(ordered.range(), State::InFlight(ordered.block));
-        self.each_in_flight(whole, |part| {
-            let same = |pieces: &super::Pieces| {
-                pieces
-                    .find(part.range.start)
-                    .and_then(|piece| piece.within(part.range))
-                    == Some(part)
+    /// Adds to `into` what of `range` waits for [`Self::finish`] now that its data is on the disk. The
+    /// data was written to `place` and on, if the caller knows: what is elsewhere by now is left out.
+    pub fn ordered_in(
+        &self,
+        volume: &Volume,
+        range: BlockRange,
+        place: Option<DiskBlock>,
+        into: &mut Vec<Ordered>,
+    ) -> Result {
+        let mut at = range.start;
+        while at < range.end {
+            let found = self.lookup(volume, at, range.end.get() - at.get())?;
+            let kind = match found.state {
+                State::InFlight(_) => Some(Completion::Fresh),
+                State::Unwritten(_) => Some(Completion::Convert),
+                State::Hole | State::Delayed | State::Written(_) => None,
             };
-            if self.put_if(part.range, State::Hole, same)? {
-                events::ordered_fail(&volume.device, self.shown(part));
-                let start = part.state.block().unwrap_or_default();
-                volume.allocator.release(Run {
-                    start,
-                    len: part.range.len(),
-                });
+            let written = place.map(|place| super::further(place, at.get() - range.start.get()));
+            if let (Some(kind), Some(block)) = (kind, found.state.block()) {
+                if written.is_none_or(|written| written == block) {
+                    let (start, len) = (found.start, found.len);
+                    into.push(
+                        Ordered {
+                            start,
+                            len,
+                            block,
+                            kind,
+                        },
+                        GFP,
+                    )?;
+                }
             }
-            Ok(())
-        })
+            at = found.piece().range.end;
+        }
+        Ok(())
     }
 
     /// The credits that [`Self::allocate_now`] needs. The inode's record comes on top.
@@ -316,6 +328,9 @@ impl FileMap {
             let State::Unwritten(start) = part.state else {
                 continue;
             };
+            if start != super::further(ordered.block, part.range.start.get() - range.start.get()) {
+                continue;
+            }
             make_sure(cx, &inner.tree, 0)?;
             let plan = inner.tree.plan(cx, &Change::Convert(part.range))?;
             inner.tree.apply(cx, &plan)?;
@@ -329,7 +344,8 @@ impl FileMap {
         Ok(())
     }
 
-    /// Hands every part of `whole` that is in flight, and at the same place on the disk, to `each`.
+    /// Hands every part of `whole` that is in flight, and at the same place on the disk, to `each`. As
+    /// the caller has the tree's lock, they stay so until `each` ends them.
     fn each_in_flight(&self, whole: Piece, mut each: impl FnMut(Piece) -> Result) -> Result {
         let mut at = whole.range.start;
         while at < whole.range.end {

@@ -4,7 +4,8 @@
 //!
 //! A delayed block has space promised to it, for itself and for the tree nodes it may need. Writeback
 //! of any of them gives the whole delayed run its place, in memory. Space is promised under no lock but
-//! the caller's folio lock, and counted under the status lock.
+//! the caller's folio lock, and counted under the status lock. A block stays in flight until its data is
+//! on the disk, or nobody can be writing it any more.
 
 use super::status::{Piece, Spare};
 use super::{BlockRange, FileMap, Inner, Mapping, State, Status};
@@ -120,45 +121,47 @@ impl FileMap {
         Ok(Try::Done(self.mapping(&status, delayed, range)?, true))
     }
 
-    /// What of `range` never reached the disk becomes a hole again: delayed blocks, and blocks in
-    /// flight, of which the caller knows that no I/O is under way.
+    /// The delayed blocks of `range` become a hole again: nobody will write them. What is in flight
+    /// stays, as its data may be on its way. May be called under a folio lock.
     pub fn release_delayed(&self, volume: &Volume, range: BlockRange) -> Result {
-        let mut at = range.start;
-        loop {
-            let next = {
-                let status = self.status.lock();
-                if status.pieces.pending_blocks() == 0 {
-                    return Ok(());
-                }
-                status.pieces.first_from(at)
-            };
-            let Some(found) = next.filter(|piece| piece.range.start < range.end) else {
-                return Ok(());
-            };
-            at = found.range.end;
-            let Some(part) = found.within(range).filter(|part| part.state.is_pending()) else {
-                continue;
-            };
-            self.drop_pending(volume, part)?;
-        }
+        self.release(volume, range, |state| state == State::Delayed)
     }
 
-    /// Makes a pending piece a hole, if it is still there as it was.
-    fn drop_pending(&self, volume: &Volume, part: Piece) -> Result {
-        let same = |pieces: &super::Pieces| {
-            pieces
-                .find(part.range.start)
-                .and_then(|piece| piece.within(part.range))
-                == Some(part)
-        };
-        if self.put_if(part.range, State::Hole, same)? {
-            let (device, ino) = (&volume.device, self.owner.ino);
-            if part.state == State::Delayed {
-                events::promise(device, ino, Promise::Dropped, part.range.len(), || {
-                    self.promised()
-                });
+    /// What of `range` never reached the disk becomes a hole again: delayed blocks, and blocks in
+    /// flight. The caller knows that nothing of it is dirty or on its way, nor can become so meanwhile.
+    pub fn release_pending(&self, volume: &Volume, range: BlockRange) -> Result {
+        self.release(volume, range, State::is_pending)
+    }
+
+    fn release(&self, volume: &Volume, range: BlockRange, which: fn(State) -> bool) -> Result {
+        if self.status.lock().pieces.pending_blocks() == 0 {
+            return Ok(());
+        }
+        let _held = self.inner.lock();
+        let mut at = range.start;
+        while at < range.end {
+            let next = self.status.lock().pieces.first_from(at);
+            let rest = BlockRange::between(at, range.end);
+            let Some(part) = next.and_then(|piece| piece.within(rest)) else {
+                break;
+            };
+            at = part.range.end;
+            if which(part.state) {
+                self.drop_pending(volume, part)?;
             }
-            if let State::InFlight(start) = part.state {
+        }
+        Ok(())
+    }
+
+    /// Makes a pending piece a hole. Needs the tree's lock.
+    fn drop_pending(&self, volume: &Volume, part: Piece) -> Result {
+        self.put(part.range, State::Hole)?;
+        let (device, ino) = (&volume.device, self.owner.ino);
+        match part.state.block() {
+            None => events::promise(device, ino, Promise::Dropped, part.range.len(), || {
+                self.promised()
+            }),
+            Some(start) => {
                 events::ordered_fail(device, self.shown(part));
                 volume.allocator.release(Run {
                     start,
@@ -192,9 +195,9 @@ impl FileMap {
     /// The state of `at` for direct I/O of `len` blocks: a hole gets its place. [`Error::Again`] if the
     /// block is pending already: then it is in the page cache.
     ///
-    /// What is returned in flight and is not written in the end has to be given back by
-    /// [`Self::fail`]; what is unwritten is converted by [`Self::finish`]. Nobody may put anything in
-    /// the page cache there meanwhile, as what gets no place becomes a hole again.
+    /// What is returned in flight and is never sent can be given back by [`Self::release_pending`]; what
+    /// is unwritten is converted by [`Self::finish`]. Nobody may put anything in the page cache there
+    /// meanwhile, as what gets no place becomes a hole again.
     pub fn allocate_direct(
         &self,
         volume: &Volume,
@@ -215,7 +218,7 @@ impl FileMap {
         let len = placed.map_or(0, |placed| placed.len.min(mapping.len));
         let got = BlockRange::new(at, len);
         let hole = BlockRange::new(at, mapping.len);
-        self.release_delayed(volume, BlockRange::between(got.end, hole.end))?;
+        self.release_pending(volume, BlockRange::between(got.end, hole.end))?;
         Ok(Mapping { len, ..placed? })
     }
 

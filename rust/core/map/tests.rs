@@ -210,7 +210,7 @@ impl World {
     }
 
     pub(super) fn remove(&self, range: BlockRange) {
-        self.map.release_delayed(&self.volume, range).unwrap();
+        self.map.release_pending(&self.volume, range).unwrap();
         let mut handle = self
             .volume
             .start(1 + self.map.credits_for_remove())
@@ -364,10 +364,12 @@ pub(super) fn live(
                 }
             }
             13 => {
-                if let Some(failed) = flying.pop() {
-                    world.map.fail(&world.volume, &failed).unwrap();
+                // A write that fails, or is given up altogether.
+                if let Some(failed) = flying.pop().filter(|_| random.below(2) == 0) {
+                    let range = failed.range();
+                    world.map.release_pending(&world.volume, range).unwrap();
                     if failed.kind == Completion::Fresh {
-                        (failed.range().start.0..failed.range().end.0).for_each(|at| {
+                        (range.start.0..range.end.0).for_each(|at| {
                             model.remove(&at);
                         });
                     }
@@ -491,7 +493,7 @@ fn random_life() {
         }
         world
             .map
-            .release_delayed(&world.volume, BlockRange::from(FileBlock(0)))
+            .release_pending(&world.volume, BlockRange::from(FileBlock(0)))
             .unwrap();
         assert_eq!(world.volume.allocator.statistics().reserved_blocks, 0);
         world.check();

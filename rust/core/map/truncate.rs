@@ -29,7 +29,7 @@ impl FileMap {
     }
 
     /// Takes the blocks of `range` away and frees them. What is pending there has to be released
-    /// first ([`Self::release_delayed`]), and nobody may be adding any.
+    /// first ([`Self::release_pending`]), and nobody may be adding any.
     ///
     /// When the work does not fit one transaction, `save` is called, which writes the inode (its root
     /// and block count) under the handle; then the handle restarts. The caller writes the inode once

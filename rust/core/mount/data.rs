@@ -9,7 +9,7 @@ use crate::core::inode::{now, Touch, ACL_CREDITS};
 use crate::core::map::{BlockRange, Mapping, Ordered};
 use crate::core::platform::{Vec, GFP};
 use crate::format::inode::MODE_KIND;
-use crate::format::units::FileBlock;
+use crate::format::units::{DiskBlock, FileBlock};
 
 /// Credits for an inode's record and for the superblock (`large_file`).
 const RECORD_CREDITS: u32 = 2;
@@ -29,6 +29,18 @@ pub struct AttributeChanges {
     pub mtime: Option<Timestamp>,
     /// Last change of the inode.
     pub ctime: Option<Timestamp>,
+}
+
+/// Bytes of a file whose data is on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The first of them.
+    pub pos: u64,
+    /// How many; the last block may be counted in part.
+    pub len: u64,
+    /// The block of the device that the first one's block was written to, and the others behind it.
+    /// `None` if the caller has kept all of them where they were since he asked for their place.
+    pub place: Option<DiskBlock>,
 }
 
 impl Filesystem {
@@ -133,7 +145,7 @@ impl Filesystem {
         if let Ok(map) = inode.map() {
             // What could not be written in the end has no claim to space any more.
             let everything = BlockRange::from(FileBlock(0));
-            let released = map.release_delayed(&self.volume, everything);
+            let released = map.release_pending(&self.volume, everything);
             self.report("evict", inode.ino(), released)?;
         }
         if inode.fields().links != 0 || self.is_read_only() {
@@ -222,12 +234,21 @@ impl Filesystem {
         self.report("write_begin", inode.ino(), reserved)
     }
 
-    /// Gives delayed blocks back that nobody will write.
+    /// Gives delayed blocks back that nobody will write. Blocks in flight stay.
     pub fn release_delayed(&self, inode: &Inode, at: FileBlock, len: u32) -> Result {
         let released = inode
             .map()
             .and_then(|map| map.release_delayed(&self.volume, BlockRange::new(at, len)));
         self.report("release_delayed", inode.ino(), released)
+    }
+
+    /// Gives delayed blocks back, and blocks in flight. Nothing of them may be dirty in the page cache or
+    /// on its way to the device, nor become so meanwhile.
+    pub fn release_pending(&self, inode: &Inode, at: FileBlock, len: u32) -> Result {
+        let released = inode
+            .map()
+            .and_then(|map| map.release_pending(&self.volume, BlockRange::new(at, len)));
+        self.report("release_pending", inode.ino(), released)
     }
 
     /// A dirty block is about to be written: the whole delayed run it is in gets a place on the disk,
@@ -264,16 +285,42 @@ impl Filesystem {
         size.div_ceil(u64::from(self.block_size()))
     }
 
+    /// Data is on the device: it becomes part of the file, and the size on disk grows as far as the data
+    /// reaches, but not over `size`, the file's size in memory, in bytes.
+    ///
+    /// After an error what did not become part of the
+    /// file stays in flight until it is written again, truncated or evicted. Starts handles.
+    pub fn data_landed(&self, inode: &Inode, landed: &[Landed], size: u64) -> Result {
+        let (mut ordered, mut reached) = (Vec::new(), 0);
+        for data in landed {
+            let end = data.pos.saturating_add(data.len);
+            if end <= data.pos {
+                continue;
+            }
+            reached = end.min(size).max(reached);
+            let first = self.file_block(data.pos / u64::from(self.block_size()));
+            let blocks = BlockRange::between(first, self.file_block(self.blocks_of(end)));
+            let found = inode
+                .map()
+                .and_then(|map| map.ordered_in(&self.volume, blocks, data.place, &mut ordered));
+            self.report("data_landed", inode.ino(), found)?;
+        }
+        let grown = (reached > inode.disk_size()).then_some(reached);
+        if ordered.is_empty() && grown.is_none() {
+            return Ok(());
+        }
+        self.finish_writes(inode, &ordered, grown)
+    }
+
+    /// A block of a file by its number; what no file can have becomes the end of the largest.
+    fn file_block(&self, number: u64) -> FileBlock {
+        u32::try_from(number).map_or(BlockRange::MAX_END, FileBlock)
+    }
+
     /// The data of these ordered extents is on the disk: they become part of the file, and the size
     /// on disk grows to `disk_size`, if it is given and larger.
-    pub fn finish_writes(
-        &self,
-        inode: &Inode,
-        ordered: &[Ordered],
-        disk_size: Option<u64>,
-    ) -> Result {
+    fn finish_writes(&self, inode: &Inode, ordered: &[Ordered], disk_size: Option<u64>) -> Result {
         if self.is_read_only() {
-            self.fail_writes(inode, ordered);
             return Err(self.stopped());
         }
         let mut rest = ordered;
@@ -287,7 +334,6 @@ impl Filesystem {
             };
             let finished = self.finish_batch(inode, batch, size);
             if finished.is_err() {
-                self.fail_writes(inode, rest);
                 return self.report("finish_writes", inode.ino(), finished);
             }
             if after.is_empty() {
@@ -353,17 +399,6 @@ impl Filesystem {
                     }
                 }
                 finished => return finished,
-            }
-        }
-    }
-
-    /// The data of these ordered extents did not reach the disk.
-    pub fn fail_writes(&self, inode: &Inode, ordered: &[Ordered]) {
-        if let Ok(map) = inode.map() {
-            for extent in ordered {
-                let failed = map.fail(&self.volume, extent);
-                // Space is lost in memory until the next mount, no more.
-                let _ = self.report("fail_writes", inode.ino(), failed);
             }
         }
     }

@@ -24,10 +24,10 @@ mod xattr;
 
 pub use super::dir::Width;
 pub use super::inode::{Attributes, Inode, InodeKind, NewInode, Resize, Settled, Zeroed};
-pub use super::map::{Completion, Mapping, Ordered, State};
+pub use super::map::{Mapping, State};
 pub use crate::format::inode::Timestamp;
 pub use crate::format::superblock::{ErrorRecord, NotedError};
-pub use data::AttributeChanges;
+pub use data::{AttributeChanges, Landed};
 pub use features::Obstacle;
 pub use names::DirEntry;
 pub use options::{Effective, ErrorPolicy, MountOptions};

@@ -11,7 +11,7 @@ use crate::core::error::{Error, Result};
 use crate::core::mount::{
     AttributeChanges, Filesystem, Inode, InodeKind, MountOptions, NewInode, Rename, Width,
 };
-use crate::format::units::{FileBlock, Ino};
+use crate::format::units::Ino;
 use crate::host::alloc::Arc;
 use crate::host::device::{Backend, Device};
 use std::collections::BTreeMap;
@@ -167,10 +167,6 @@ impl HostFs {
             return Ok(());
         }
         if let Some(node) = self.nodes.remove(&ino) {
-            if node.inode.map().is_ok() {
-                self.fs
-                    .release_delayed(&node.inode, FileBlock(0), u32::MAX)?;
-            }
             self.fs.evict(&node.inode)?;
         }
         Ok(())

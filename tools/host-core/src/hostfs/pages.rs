@@ -5,7 +5,7 @@
 
 use super::HostFs;
 use crate::core::error::{Error, Result};
-use crate::core::mount::{Completion, Inode, Ordered, State};
+use crate::core::mount::{Inode, Landed, State};
 use crate::format::units::{DiskBlock, FileBlock, Ino};
 use crate::host::alloc::Arc;
 use crate::host::block::Block;
@@ -17,8 +17,8 @@ use std::ops::Range;
 pub struct InFlight {
     /// Which block of the file.
     pub block: u32,
-    /// What becomes part of the file when the device has it, unless it was already.
-    ordered: Option<Ordered>,
+    /// Where its data goes.
+    place: DiskBlock,
     /// How far the file's data reaches then, in bytes.
     end: u64,
 }
@@ -32,11 +32,11 @@ impl HostFs {
         }
         match self.fs.map(&node.inode, FileBlock(block), 1)?.state {
             State::Written(at) => Ok(self.fs.device().read_block(at.get())?.to_vec()),
-            // Delayed without a page: the write that is under way gets there later.
-            State::Hole | State::Delayed | State::Unwritten(_) => {
+            // Delayed without a page: the write that is under way gets there later. In flight: its
+            // write has failed.
+            State::Hole | State::Delayed | State::InFlight(_) | State::Unwritten(_) => {
                 Ok(vec![0; self.block_size() as usize])
             }
-            state => panic!("a clean block is {state:?}"),
         }
     }
 
@@ -130,7 +130,7 @@ impl HostFs {
             self.flush_range(inode.ino(), size, size)?;
         }
         self.flush_range(inode.ino(), offset, end - 1)?;
-        let mut ordered: Vec<InFlight> = Vec::new();
+        let mut ended = Vec::new();
         for (n, bytes) in data.chunks(self.block_size() as usize).enumerate() {
             let block = (offset / self.block_size()) as u32 + n as u32;
             let left = (end.div_ceil(self.block_size()) as u32) - block;
@@ -142,11 +142,11 @@ impl HostFs {
                     .begin_direct(&inode, FileBlock(block), left, grown)?;
                 found = placed.expect("the page cache was flushed there");
             }
-            let (at, kind) = place(found.state);
-            self.put_block(at, bytes)?;
-            ordered.push(in_flight(block, at, kind, end));
+            let place = place(found.state);
+            self.put_block(place, bytes)?;
+            ended.push(InFlight { block, place, end });
         }
-        self.complete(inode.ino(), &ordered)?;
+        self.complete(inode.ino(), &ended)?;
         let node = self.nodes.get_mut(&ino).unwrap();
         node.size = size.max(end);
         Ok(())
@@ -189,17 +189,12 @@ impl HostFs {
         let node = &self.nodes[&ino.get()];
         let inode = node.inode.clone();
         let mapping = self.fs.begin_writeback(&inode, FileBlock(block), size)?;
-        let (at, kind) = place(mapping.state);
+        let place = place(mapping.state);
         let dirty = &mut self.nodes.get_mut(&ino.get()).unwrap().dirty;
         let page = dirty.remove(&block).unwrap();
         let end = ((u64::from(block) + 1) * self.block_size()).min(size);
-        let submitted = in_flight(block, at, kind, end);
-        let put = self.put_block(at, &page);
-        if put.is_err() {
-            let ordered: Vec<Ordered> = submitted.ordered.into_iter().collect();
-            self.fs.fail_writes(&inode, &ordered);
-        }
-        put.map(|()| submitted)
+        self.put_block(place, &page)?;
+        Ok(InFlight { block, place, end })
     }
 
     /// The device has these blocks: they become part of the file.
@@ -208,21 +203,26 @@ impl HostFs {
             Some(node) if !ended.is_empty() => node.inode.clone(),
             _ => return Ok(()),
         };
-        let mut ordered: Vec<Ordered> = Vec::new();
-        for next in ended.iter().filter_map(|ended| ended.ordered) {
-            match ordered.last_mut() {
+        let mut landed: Vec<Landed> = Vec::new();
+        for block in ended {
+            let pos = u64::from(block.block) * self.block_size();
+            match landed.last_mut() {
                 Some(last)
-                    if last.kind == next.kind
-                        && last.start.get() + last.len == next.start.get()
-                        && last.block.get() + u64::from(last.len) == next.block.get() =>
+                    if last.pos + last.len == pos
+                        && last.place.map(|at| at.get() + last.len / self.block_size())
+                            == Some(block.place.get()) =>
                 {
-                    last.len += 1;
+                    last.len += self.block_size();
                 }
-                _ => ordered.push(next),
+                _ => landed.push(Landed {
+                    pos,
+                    len: self.block_size(),
+                    place: Some(block.place),
+                }),
             }
         }
         let end = ended.iter().map(|ended| ended.end).max();
-        self.fs.finish_writes(&inode, &ordered, end)
+        self.fs.data_landed(&inode, &landed, end.unwrap_or(0))
     }
 
     /// Writes an inode's dirty blocks to the device and finishes them.
@@ -266,26 +266,10 @@ impl HostFs {
     }
 }
 
-/// Where a block that is about to be written lies, and what is to be done when it was.
-fn place(state: State) -> (DiskBlock, Option<Completion>) {
+/// Where a block that is about to be written lies.
+fn place(state: State) -> DiskBlock {
     match state {
-        State::InFlight(at) => (at, Some(Completion::Fresh)),
-        State::Unwritten(at) => (at, Some(Completion::Convert)),
-        State::Written(at) => (at, None),
+        State::InFlight(at) | State::Unwritten(at) | State::Written(at) => at,
         state => panic!("a block to be written is {state:?}"),
-    }
-}
-
-fn in_flight(block: u32, at: DiskBlock, kind: Option<Completion>, end: u64) -> InFlight {
-    let ordered = kind.map(|kind| Ordered {
-        start: FileBlock(block),
-        len: 1,
-        block: at,
-        kind,
-    });
-    InFlight {
-        block,
-        ordered,
-        end,
     }
 }
