@@ -163,6 +163,7 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
             result = landed.push(data, GFP).map_err(Error::from);
         }
     }
+    // Read once: the blocks that are entered and the disk's size have to fit each other.
     let result = result.and_then(|()| settle(inode, &landed, inode.size()));
     if let Err(error) = result {
         for write in writes.iter().filter(|write| write.error().is_none()) {

@@ -93,7 +93,8 @@ impl<'i> Zeroed<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::mount::MountOptions;
+    use crate::core::mount::{Landed, MountOptions, State};
+    use crate::format::units::FileBlock;
     use crate::host::recording::Recording;
     use crate::hostfs::HostFs;
     use crate::testing;
@@ -148,5 +149,47 @@ mod tests {
             (Some(3000..3010), Some((3000, 3000)))
         );
         assert_eq!(asked(2048, 9000, 2048), (None, Some((2048, 2048))));
+    }
+
+    /// A truncation has set the size in memory when writes of what it cuts off end, and its own handle
+    /// comes in a later transaction.
+    #[test]
+    fn what_lands_behind_the_new_end_is_left_out() {
+        let image = testing::mkfs(4 << 20, &["-b", "1024"]);
+        let recording = Recording::new(image);
+        let mut fs = HostFs::mount(recording.clone(), &MountOptions::default()).unwrap();
+        fs.create("/file", 0o644).unwrap();
+        fs.write("/file", 0, &[7; 8192]).unwrap();
+        let inode = fs.resolve("/file").unwrap();
+        fs.submit(inode.ino()).unwrap();
+        let first = fs.fs.map(&inode, FileBlock(0), 8).unwrap();
+        let State::InFlight(block) = first.state else {
+            panic!("{first:?}");
+        };
+        assert_eq!(first.len, 8);
+        let landed = Landed {
+            pos: 0,
+            len: 8192,
+            place: Some(block),
+        };
+        let resize = fs.fs.resize(&inode, 8192, 1500);
+        fs.fs.data_landed(&inode, &[landed], 1500).unwrap();
+        assert_eq!(inode.disk_size(), 1500);
+        let rest = fs.fs.map(&inode, FileBlock(0), 8).unwrap();
+        assert_eq!((rest.state, rest.len), (State::Written(block), 2));
+        fs.fs.sync(true).unwrap();
+        // Power fails here.
+        let cut = Recording::new(recording.contents_after(recording.event_count()));
+        let after = HostFs::mount(cut.clone(), &MountOptions::default()).unwrap();
+        after.unmount().unwrap();
+        testing::assert_clean(&cut.contents());
+        let zeroed = resize.zero(|_| Ok::<(), ()>(())).unwrap();
+        let settled = zeroed.write(|_, _| Ok::<(), ()>(())).unwrap();
+        fs.fs.truncate(settled).unwrap();
+        let hole = fs.fs.map(&inode, FileBlock(2), 6).unwrap();
+        assert_eq!((hole.state, hole.len), (State::Hole, 6));
+        drop(inode);
+        fs.unmount().unwrap();
+        testing::assert_clean(&recording.contents());
     }
 }

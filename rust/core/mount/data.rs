@@ -288,16 +288,17 @@ impl Filesystem {
     /// Data is on the device: it becomes part of the file, and the size on disk grows as far as the data
     /// reaches, but not over `size`, the file's size in memory, in bytes.
     ///
-    /// After an error what did not become part of the
+    /// Blocks that `size` does not cover are left as they are: a truncation is under way, which gives
+    /// them back when nothing is on its way any more. After an error what did not become part of the
     /// file stays in flight until it is written again, truncated or evicted. Starts handles.
     pub fn data_landed(&self, inode: &Inode, landed: &[Landed], size: u64) -> Result {
         let (mut ordered, mut reached) = (Vec::new(), 0);
         for data in landed {
-            let end = data.pos.saturating_add(data.len);
+            let end = data.pos.saturating_add(data.len).min(size);
             if end <= data.pos {
                 continue;
             }
-            reached = end.min(size).max(reached);
+            reached = end.max(reached);
             let first = self.file_block(data.pos / u64::from(self.block_size()));
             let blocks = BlockRange::between(first, self.file_block(self.blocks_of(end)));
             let found = inode
