@@ -6,6 +6,7 @@ use super::tests::{compare, fresh_map, image, Is, Model, World};
 use super::{BlockRange, Ordered, State};
 use crate::core::platform::Vec;
 use crate::format::units::{DiskBlock, FileBlock};
+use crate::host::shortage::Shortage;
 
 fn state(world: &World, at: u32) -> State {
     let found = world.map.lookup(&world.volume, FileBlock(at), 1);
@@ -110,4 +111,68 @@ fn only_what_was_written_is_ordered() {
     };
     world.finish(&[wrong]);
     assert_eq!(state(&world, 0), State::InFlight(sent.block));
+}
+
+/// Memory that is short while blocks are chosen does not cost the delayed ones their promise.
+#[test]
+fn no_memory_takes_no_promise() {
+    let world = World::new(image(8, &["-b", "1024", "-J", "size=1"]));
+    let (map, volume) = (&world.map, &world.volume);
+    let mut failed = 0;
+    for at in (0..700).step_by(10) {
+        world.reserve(at, 4).unwrap();
+        for first in 0.. {
+            let shortage = Shortage::begin(first, 1);
+            let placed = map.begin_writeback(volume, FileBlock(at + 1), 0);
+            Shortage::end();
+            let status = map.status.lock();
+            assert!(status.has() >= status.wanted(), "{at} {first}");
+            drop(status);
+            if shortage.count() <= first {
+                assert!(matches!(placed.unwrap().state, State::InFlight(_)));
+                break;
+            }
+            failed += 1;
+            if placed.is_ok() {
+                map.release_pending(volume, BlockRange::new(FileBlock(at), 4))
+                    .unwrap();
+                world.reserve(at, 4).unwrap();
+            } else {
+                assert_eq!(state(&world, at), State::Delayed);
+            }
+        }
+    }
+    assert!(failed > 100, "{failed}");
+    map.release_pending(volume, BlockRange::from(FileBlock(0)))
+        .unwrap();
+    map.release_window(volume);
+    let counts = volume.allocator.statistics();
+    assert_eq!(counts.free_blocks, counts.settled_free_blocks);
+    assert_eq!(counts.reserved_blocks, 0);
+}
+
+/// Tree nodes that a completion has used are not taken off the promise twice.
+#[test]
+fn used_nodes_count_once() {
+    let world = World::new(image(8, &["-b", "1024", "-J", "size=1"]));
+    let write = |at: u32| {
+        let ordered = world.write_back(at, 1).unwrap();
+        world.finish(&[ordered]);
+    };
+    // The tree has a level below the root now.
+    for at in (0..40).step_by(2) {
+        world.reserve(at, 1).unwrap();
+        write(at);
+    }
+    for at in (40..440).step_by(2) {
+        world.reserve(at, 1).unwrap();
+    }
+    for at in (40..440).step_by(2) {
+        write(at);
+        let status = world.map.status.lock();
+        assert_eq!(status.root.depth, 1);
+        assert!(status.has() >= status.wanted(), "{at}");
+    }
+    assert_eq!(world.volume.allocator.statistics().reserved_blocks, 0);
+    world.check();
 }

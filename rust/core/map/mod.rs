@@ -207,7 +207,7 @@ struct Status {
     pieces: Pieces,
     /// Space promised to the delayed blocks, and to the tree nodes that pending blocks may need.
     promised: Option<Reservation>,
-    /// Promised blocks that an allocation or a completion has in its hands.
+    /// Promised blocks that who has the tree's lock has in his hands, and not used yet.
     lent: u64,
     /// The root's header as it was last.
     root: Header,
@@ -414,29 +414,27 @@ impl FileMap {
 
     /// Puts `range` into `state`. Needs the tree's lock.
     fn put(&self, range: BlockRange, state: State) -> Result {
-        self.put_if(range, state, |_| true).map(|_| ())
+        self.put_with(range, state, &mut Spare::default(), |_| {})
     }
 
-    /// Puts `range` into `state` if `condition` still holds of the pieces; returns whether it did.
-    fn put_if(
+    /// As [`Self::put`], with memory brought along; `also` is done with the status at the same moment.
+    fn put_with(
         &self,
         range: BlockRange,
         state: State,
-        condition: impl Fn(&Pieces) -> bool,
-    ) -> Result<bool> {
-        let mut spare = Spare::default();
+        spare: &mut Spare,
+        also: impl FnOnce(&mut Status),
+    ) -> Result {
         loop {
             let lack = {
                 let mut status = self.status.lock();
-                if !condition(&status.pieces) {
-                    return Ok(false);
-                }
-                match status.pieces.prepare(range, &mut spare) {
+                match status.pieces.prepare(range, spare) {
                     Ok(()) => {
                         status.pieces.set(range, state);
+                        also(&mut status);
                         status.trim_promise();
                         self.changed();
-                        return Ok(true);
+                        return Ok(());
                     }
                     Err(lack) => lack,
                 }

@@ -8,10 +8,10 @@
 
 use super::change::{change_credits, Context};
 use super::edit::Change;
-use super::status::Piece;
+use super::status::{Piece, Spare};
 use super::tree::Tree;
 use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
-use crate::core::alloc::{Allocator, Request, Reservation, SETTLE_CREDITS};
+use crate::core::alloc::{Allocator, Request, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
@@ -233,7 +233,6 @@ impl FileMap {
         change: impl FnOnce(&mut Inner, &mut Context<'_, '_, 'j>) -> Result<R>,
     ) -> Result<R> {
         let loan = self.status.lock().lend_nodes();
-        let lent = loan.as_ref().map_or(0, Reservation::blocks);
         let mut reserved = loan.unwrap_or_else(|| volume.allocator.no_reservation());
         let changed = change(
             inner,
@@ -248,8 +247,25 @@ impl FileMap {
         if let Ok(root) = root {
             status.root = root;
         }
-        status.take_back(reserved, lent);
+        status.take_back(reserved);
         changed
+    }
+
+    /// Puts a piece that the tree has now into the status, at one moment with what that did to the
+    /// promise. A failure stops the journal.
+    pub(super) fn put_changed(
+        &self,
+        inner: &Inner,
+        cx: &Context<'_, '_, '_>,
+        piece: Piece,
+    ) -> Result {
+        let (root, left) = (cx.whole(inner.tree.header())?, cx.reserved.blocks());
+        let mut spare = Spare::default();
+        let put = self.put_with(piece.range, piece.state, &mut spare, |status| {
+            status.root = root;
+            status.lent = left;
+        });
+        cx.whole(put)
     }
 
     fn finish_fresh(
@@ -305,7 +321,7 @@ impl FileMap {
         settled();
         inner.tree.apply(cx, &plan)?;
         inner.tree.blocks = inner.tree.blocks.saturating_add(u64::from(range.len()));
-        cx.whole(self.put(range, piece.state))?;
+        self.put_changed(inner, cx, piece)?;
         let (device, shown) = (&cx.volume.device, self.shown(piece));
         events::tree_insert(device, shown, inner.tree.header()?.depth);
         events::es_insert(device, shown, self.sequence());
@@ -335,7 +351,7 @@ impl FileMap {
             let plan = inner.tree.plan(cx, &Change::Convert(part.range))?;
             inner.tree.apply(cx, &plan)?;
             let written = Piece::new(part.range, State::Written(start));
-            cx.whole(self.put(written.range, written.state))?;
+            self.put_changed(inner, cx, written)?;
             let (device, shown) = (&cx.volume.device, self.shown(written));
             events::tree_convert(device, shown);
             events::es_insert(device, shown, self.sequence());

@@ -14,7 +14,7 @@ use crate::core::error::{Error, Result};
 use crate::core::events::map::{self as events, Promise};
 use crate::core::journal::Run;
 use crate::core::volume::Volume;
-use crate::format::units::{DiskBlock, FileBlock};
+use crate::format::units::FileBlock;
 
 /// The longest run that is allocated at once, in blocks: that of one extent.
 const LONGEST: u32 = 32768;
@@ -231,45 +231,50 @@ impl FileMap {
         file_blocks: u64,
     ) -> Result {
         events::es_find_enter(&volume.device, self.owner.ino, at);
-        let (run, mut paid) = {
-            let mut status = self.status.lock();
-            let Some(piece) = status
-                .pieces
-                .find(at)
-                .filter(|piece| piece.state == State::Delayed)
-            else {
-                return Ok(());
-            };
-            // Of a very long run, what is written first.
-            let far = at.get() - piece.range.start.get() >= LONGEST;
-            let start = if far { at } else { piece.range.start };
-            let run = BlockRange {
-                start,
-                end: piece.range.end,
-            };
-            let run = BlockRange::new(start, run.len().min(LONGEST));
-            let Some(paid) = status.lend(u64::from(run.len())) else {
-                return Err(Error::NoSpace);
-            };
-            (run, paid)
+        // Before the promise is spent: what is allocated then can be noted.
+        let mut spare = self.spare_for_one()?;
+        let Some((run, mut paid)) = self.lend_for_run(at)? else {
+            return Ok(());
         };
         let delayed = self.shown(Piece::new(run, State::Delayed));
         events::es_find_exit(&volume.device, delayed);
         events::write_extent(&volume.device, delayed);
-        let placed = self.allocate_run(volume, inner, run, file_blocks, &mut paid);
-        let placed = placed.map(|found| {
-            let run = found.run();
-            (found.keep(), run.len)
-        });
-        {
-            let mut status = self.status.lock();
-            status.take_back(paid, u64::from(run.len()));
+        match self.allocate_run(volume, inner, run, file_blocks, &mut paid) {
+            Ok(found) => self.mark_in_flight(volume, run.start, found, paid, &mut spare),
+            Err(error) => {
+                self.status.lock().take_back(paid);
+                Err(error)
+            }
         }
-        let (got, len) = placed?;
-        events::promise(&volume.device, self.owner.ino, Promise::Kept, len, || {
-            self.promised()
-        });
-        self.mark_in_flight(volume, BlockRange::new(run.start, len), got.start)
+    }
+
+    /// Memory for any one change of the status.
+    fn spare_for_one(&self) -> Result<Spare> {
+        let most = self.status.lock().pieces.most();
+        let mut spare = Spare::default();
+        // A change cuts at two places.
+        spare.provide(most)?;
+        spare.provide(most)?;
+        Ok(spare)
+    }
+
+    /// The delayed run around `at` that is to be allocated, and the space promised to it.
+    fn lend_for_run(&self, at: FileBlock) -> Result<Option<(BlockRange, Reservation)>> {
+        let mut status = self.status.lock();
+        let Some(piece) = status
+            .pieces
+            .find(at)
+            .filter(|piece| piece.state == State::Delayed)
+        else {
+            return Ok(None);
+        };
+        // Of a very long run, what is written first.
+        let far = at.get() - piece.range.start.get() >= LONGEST;
+        let start = if far { at } else { piece.range.start };
+        let rest = BlockRange::between(start, piece.range.end);
+        let run = BlockRange::new(start, rest.len().min(LONGEST));
+        let paid = status.lend(u64::from(run.len())).ok_or(Error::NoSpace)?;
+        Ok(Some((run, paid)))
     }
 
     fn allocate_run<'v>(
@@ -292,58 +297,32 @@ impl FileMap {
         volume.allocator.allocate(volume.journal()?, request, paid)
     }
 
-    /// What of `range` is still delayed is in flight now, to `block` and on; the rest of the blocks is
-    /// given back.
-    fn mark_in_flight(&self, volume: &Volume, range: BlockRange, block: DiskBlock) -> Result {
-        let whole = State::InFlight(block);
-        let mut at = range.start;
-        while at < range.end {
-            let rest = BlockRange::between(at, range.end);
-            let state = whole.advanced(at.get() - range.start.get());
-            let found = self
-                .status
-                .lock()
-                .pieces
-                .first_from(at)
-                .and_then(|piece| piece.within(rest));
-            // What was delayed when the blocks were looked for, and no longer is, was given up.
-            let part = match found {
-                Some(piece) if piece.range.start == at => piece,
-                Some(piece) => Piece::new(BlockRange::between(at, piece.range.start), State::Hole),
-                None => Piece::new(rest, State::Hole),
-            };
-            let same = |pieces: &super::Pieces| {
-                pieces.find(at).and_then(|piece| piece.within(part.range)) == Some(part)
-            };
-            let start = state.block().unwrap_or_default();
-            let marked = if part.state == State::Delayed {
-                self.put_if(part.range, state, same)
-            } else {
-                Ok(false)
-            };
-            match marked {
-                Ok(true) => self.show_in_flight(
-                    volume,
-                    Piece {
-                        range: part.range,
-                        state,
-                    },
-                ),
-                Ok(false) if part.state == State::Delayed => continue,
-                Ok(false) => volume.allocator.release(Run {
-                    start,
-                    len: part.range.len(),
-                }),
-                Err(error) => {
-                    volume.allocator.release(Run {
-                        start,
-                        len: rest.len(),
-                    });
-                    return Err(error);
-                }
+    /// The blocks from `start` on, which are delayed, are in flight now, to what was `found` for them;
+    /// takes back what is left of the space that paid for it.
+    fn mark_in_flight(
+        &self,
+        volume: &Volume,
+        start: FileBlock,
+        found: InFlight<'_>,
+        paid: Reservation,
+        spare: &mut Spare,
+    ) -> Result {
+        let run = found.run();
+        let piece = Piece::new(BlockRange::new(start, run.len), State::InFlight(run.start));
+        let mut paid = Some(paid);
+        let marked = self.put_with(piece.range, piece.state, spare, |status| {
+            if let Some(paid) = paid.take() {
+                status.take_back(paid);
             }
-            at = part.range.end;
+        });
+        if let Some(paid) = paid {
+            self.status.lock().take_back(paid);
         }
+        marked?;
+        found.keep();
+        let (device, ino) = (&volume.device, self.owner.ino);
+        events::promise(device, ino, Promise::Kept, run.len, || self.promised());
+        self.show_in_flight(volume, piece);
         Ok(())
     }
 
@@ -392,10 +371,10 @@ impl Status {
         }
     }
 
-    /// Lends `blocks` of what is promised; `None` if there are fewer.
+    /// Lends `blocks` of what is promised to who has the tree's lock; `None` if there are fewer.
     pub(super) fn lend(&mut self, blocks: u64) -> Option<Reservation> {
         let lent = self.promised.as_mut()?.split(blocks)?;
-        self.lent = self.lent.saturating_add(blocks);
+        self.lent = blocks;
         Some(lent)
     }
 
@@ -409,9 +388,9 @@ impl Status {
         self.lend(blocks)
     }
 
-    /// Takes back what is left of a loan of `blocks`.
-    pub(super) fn take_back(&mut self, rest: Reservation, blocks: u64) {
-        self.lent = self.lent.saturating_sub(blocks);
+    /// Takes back what is left of the loan.
+    pub(super) fn take_back(&mut self, rest: Reservation) {
+        self.lent = 0;
         self.take_promise(rest);
         self.trim_promise();
     }

@@ -187,6 +187,15 @@ impl Pieces {
         self.make_room(range.start, spare)
     }
 
+    /// The most that [`Self::prepare`] can lack for a border, also when others have doubled the pieces
+    /// by then.
+    pub(super) fn most(&self) -> Lack {
+        Lack {
+            chunk: CHUNK,
+            list: 4 * self.chunks.len() + 4,
+        }
+    }
+
     /// Puts everything in `range` into `state`. Needs [`Self::prepare`] under the same lock.
     pub(super) fn set(&mut self, range: BlockRange, state: State) {
         if range.is_empty() {

@@ -8,6 +8,7 @@
 
 use super::change::{change_credits, remove_credits};
 use super::edit::Change;
+use super::status::Piece;
 use super::tree::piece_of;
 use super::{BlockRange, Contents, FileMap, Inner, State};
 use crate::core::error::{Error, Result};
@@ -116,7 +117,7 @@ impl FileMap {
             cx.volume.allocator.free(cx.handle, run)?;
             inner.tree.apply(cx, &plan)?;
             inner.tree.blocks = inner.tree.blocks.saturating_sub(u64::from(run.len));
-            cx.whole(self.put(range, State::Hole))
+            self.put_changed(inner, cx, Piece::new(range, State::Hole))
         })
     }
 
