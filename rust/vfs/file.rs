@@ -60,7 +60,7 @@ impl FileOps<Rext4> for Regular {
         }
     }
 
-    fn read_iter(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
+    fn read_iter(mut iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
         if iocb.inode().fs().is_shut_down() {
             return Err(EIO);
         }
@@ -70,11 +70,11 @@ impl FileOps<Rext4> for Regular {
         iocb.read_cached(to)
     }
 
-    fn write_iter(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+    fn write_iter(mut iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
         if iocb.is_direct() {
             return direct_write(iocb, from);
         }
-        let written = buffered_write(iocb, from)?;
+        let written = buffered_write(&mut iocb, from)?;
         if written == 0 {
             return Ok(0);
         }
@@ -126,16 +126,15 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
     written
 }
 
-fn direct_read(iocb: &mut Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
+fn direct_read(iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
     let inode = iocb.inode();
-    let locked = if iocb.is_nowait() {
+    let _locked = if iocb.is_nowait() {
         inode.try_lock_shared().ok_or(EAGAIN)?
     } else {
         inode.lock_shared()
     };
-    let read = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, false);
-    drop(locked);
     iocb.accessed();
+    let (_, read) = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, false)?;
     read
 }
 
@@ -171,8 +170,9 @@ fn is_written(inode: &Inode<Rext4>, pos: u64, count: u64) -> Result<bool> {
 }
 
 /// Writes around the page cache, and through it what cannot be.
-fn direct_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
-    let direct = match direct_part(iocb, from) {
+fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+    let (mut iocb, direct) = direct_part(iocb, from)?;
+    let direct = match direct {
         Err(error) if error == ENOTBLK => 0,
         other => other?,
     };
@@ -180,20 +180,23 @@ fn direct_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<u
         return iocb.write_sync(direct);
     }
     iocb.clear_direct();
-    let buffered = buffered_write(iocb, from);
+    let buffered = buffered_write(&mut iocb, from);
     let written = iocb.finish_fallback(from, direct, buffered)?;
     iocb.write_sync(written)
 }
 
 /// The part of a direct write that can be done directly; takes `i_rwsem`, shared for overwrites of
-/// whole blocks, exclusively for everything that changes the file's map or size.
-fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
+/// whole blocks, exclusively for everything that changes the file's map or size. Errors and the request
+/// as for [`direct::transfer`].
+fn direct_part<'a>(
+    mut iocb: Kiocb<'a, Rext4>,
+    from: &mut IovIter<'_>,
+) -> Result<(Kiocb<'a, Rext4>, Result<usize>)> {
     let inode = iocb.inode();
     let nowait = iocb.is_nowait();
     // Dropping set-user-ID bits and capabilities changes the inode.
-    let plain = inode.has_no_privileges() && !iocb.is_append();
-    if plain {
-        let shared = if nowait {
+    if inode.has_no_privileges() && !iocb.is_append() {
+        let _shared = if nowait {
             inode.try_lock_shared().ok_or(EAGAIN)?
         } else {
             inode.lock_shared()
@@ -202,23 +205,21 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
         let shape = shape(inode, pos, count);
         if !shape.extends && !shape.unaligned && is_written(inode, pos, count)? {
             if iocb.write_checks(from)? == 0 {
-                return Ok(0);
+                return Ok((iocb, Ok(0)));
             }
             iocb.modified()?;
-            note_direct(iocb, from.count(), false, true)?;
-            let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, false);
-            drop(shared);
-            return written;
+            note_direct(&iocb, from.count(), false, true)?;
+            return direct::transfer::<Rext4, map::Direct, Written>(iocb, from, false);
         }
     }
-    let locked = if nowait {
+    let _locked = if nowait {
         inode.try_lock().ok_or(EAGAIN)?
     } else {
         inode.lock()
     };
     let count = iocb.write_checks(from)?;
     if count == 0 {
-        return Ok(0);
+        return Ok((iocb, Ok(0)));
     }
     inode.wait_for_direct_io();
     iocb.modified()?;
@@ -232,14 +233,13 @@ fn direct_part(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<us
     let pos = iocb.pos();
     let shape = shape(inode, pos, count as u64);
     let wait = shape.extends || shape.unaligned || iocb.is_sync();
-    note_direct(iocb, count, shape.extends, false)?;
-    let written = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, wait);
+    note_direct(&iocb, count, shape.extends, false)?;
+    let (iocb, written) = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, wait)?;
     if wait && written != Ok(count) {
         // All has ended: what has a place in memory only, the zeroed rest of a block included, is given back.
         writeback::give_back(inode, pos, count as u64);
     }
-    drop(locked);
-    written
+    Ok((iocb, written))
 }
 
 /// Tells of a direct write; `shared` is how the inode is locked.

@@ -211,7 +211,7 @@ impl FileOps<MinimalFs> for Regular {
         file.seek(to, u64::MAX, CONTENTS.len() as u64)
     }
 
-    fn read_iter(iocb: &mut Kiocb<'_, MinimalFs>, to: &mut IovIter<'_>) -> Result<usize> {
+    fn read_iter(mut iocb: Kiocb<'_, MinimalFs>, to: &mut IovIter<'_>) -> Result<usize> {
         let pos = usize::try_from(iocb.pos()).unwrap_or(usize::MAX);
         let bytes = to.copy_to(CONTENTS.get(pos..).unwrap_or(&[]));
         iocb.set_pos(iocb.pos() + bytes as u64);

@@ -383,16 +383,17 @@ impl FileOps<OneFileFs> for Data {
         file.set_pos(found, inode.sb().max_bytes())
     }
 
-    fn read_iter(iocb: &mut Kiocb<'_, OneFileFs>, to: &mut IovIter<'_>) -> Result<usize> {
+    fn read_iter(mut iocb: Kiocb<'_, OneFileFs>, to: &mut IovIter<'_>) -> Result<usize> {
         if !iocb.is_direct() {
             return iocb.read_cached(to);
         }
         let inode = iocb.inode().to_owned_ref();
         let _locked = inode.lock_shared();
-        direct::transfer::<_, Lookup, direct::NoEnd>(iocb, to, false)
+        let (_, read) = direct::transfer::<_, Lookup, direct::NoEnd>(iocb, to, false)?;
+        read
     }
 
-    fn write_iter(iocb: &mut Kiocb<'_, OneFileFs>, from: &mut IovIter<'_>) -> Result<usize> {
+    fn write_iter(mut iocb: Kiocb<'_, OneFileFs>, from: &mut IovIter<'_>) -> Result<usize> {
         let inode = iocb.inode().to_owned_ref();
         let locked = inode.lock();
         if iocb.write_checks(from)? == 0 {
@@ -406,12 +407,16 @@ impl FileOps<OneFileFs> for Data {
             iomap::zero_range::<_, Buffered>(&inode, inode.size(), pos - inode.size())?;
         }
         let written = if iocb.is_direct() {
-            match direct::transfer::<_, Direct, Direct>(iocb, from, true) {
-                Err(error) if error == ENOTBLK => iomap::buffered_write::<_, Buffered>(iocb, from)?,
+            let direct = direct::transfer::<_, Direct, Direct>(iocb, from, true)?;
+            iocb = direct.0;
+            match direct.1 {
+                Err(error) if error == ENOTBLK => {
+                    iomap::buffered_write::<_, Buffered>(&mut iocb, from)?
+                }
                 other => other?,
             }
         } else {
-            iomap::buffered_write::<_, Buffered>(iocb, from)?
+            iomap::buffered_write::<_, Buffered>(&mut iocb, from)?
         };
         drop(locked);
         iocb.write_sync(written)

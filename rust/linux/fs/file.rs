@@ -216,12 +216,12 @@ pub trait FileOps<F: FileSystem>: 'static {
     }
 
     /// Reads at [`Kiocb::pos`], and moves it on. Returns the bytes read.
-    fn read_iter(_iocb: &mut Kiocb<'_, F>, _to: &mut IovIter<'_>) -> Result<usize> {
+    fn read_iter(_iocb: Kiocb<'_, F>, _to: &mut IovIter<'_>) -> Result<usize> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Writes at [`Kiocb::pos`], and moves it on. Returns the bytes written.
-    fn write_iter(_iocb: &mut Kiocb<'_, F>, _from: &mut IovIter<'_>) -> Result<usize> {
+    fn write_iter(_iocb: Kiocb<'_, F>, _from: &mut IovIter<'_>) -> Result<usize> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -349,10 +349,11 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         iocb: *mut bindings::kiocb,
         to: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: The VFS's objects are live and ours during the call.
+        // SAFETY: The file and the iterator are live and ours during the call, the control block until
+        // its I/O has ended.
         unsafe {
             raw_count(O::read_iter(
-                &mut Kiocb::from_raw(iocb),
+                Kiocb::from_raw(iocb),
                 &mut IovIter::from_raw(to),
             ))
         }
@@ -365,10 +366,10 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         iocb: *mut bindings::kiocb,
         from: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: The VFS's objects are live and ours during the call.
+        // SAFETY: As for `read_iter`.
         unsafe {
             raw_count(O::write_iter(
-                &mut Kiocb::from_raw(iocb),
+                Kiocb::from_raw(iocb),
                 &mut IovIter::from_raw(from),
             ))
         }

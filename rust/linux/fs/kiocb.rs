@@ -16,9 +16,13 @@ use kernel::prelude::*;
 
 /// Wraps `struct kiocb` in a callback.
 ///
+/// It may be freed as soon as its I/O has ended, which may be before the callback returns: who begins I/O
+/// that goes on by itself gives it away ([`transfer`](crate::linux::iomap::direct::transfer)).
+///
 /// # Invariants
 ///
-/// The control block is live for `'a`, its file is of a type registered for `F`.
+/// The control block is live as long as this value is; its file is live for `'a`, and of a type
+/// registered for `F`.
 pub struct Kiocb<'a, F: FileSystem>(*mut bindings::kiocb, PhantomData<&'a F>);
 
 impl<'a, F: FileSystem> Kiocb<'a, F> {

@@ -105,17 +105,20 @@ unsafe extern "C" fn end_traced(bio: *mut bindings::bio) {
 }
 
 /// Reads or writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also
-/// when the caller would not. Needs the inode's lock, at least shared. Returns the bytes transferred.
+/// when the caller would not. Needs the inode's lock, at least shared. What is to be durable is when it
+/// has ended (`O_DSYNC`).
+///
+/// Returns the request and the bytes transferred, or why none were: `ENOTBLK` when it must be done
+/// through the page cache.
 ///
 /// # Errors
 ///
-/// `EIOCBQUEUED` when it goes on without the caller, who must return that; `ENOTBLK` when it must be
-/// done through the page cache.
-pub fn transfer<F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
-    iocb: &mut Kiocb<'_, F>,
+/// `EIOCBQUEUED` when it goes on without the caller, who must return that; the request is gone.
+pub fn transfer<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
+    iocb: Kiocb<'a, F>,
     iter: &mut IovIter<'_>,
     wait: bool,
-) -> Result<usize> {
+) -> Result<(Kiocb<'a, F>, Result<usize>)> {
     let flags = if wait {
         bindings::IOMAP_DIO_FORCE_WAIT
     } else {
@@ -127,8 +130,9 @@ pub fn transfer<F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
         DirectVTable::<F, D>::TABLE
     };
     folio::might_wait();
-    // SAFETY: The arguments are live; the tables are for this file system.
-    count(unsafe {
+    // SAFETY: The arguments are live; the tables are for this file system. When the request is queued,
+    // nothing uses it afterwards.
+    let done = count(unsafe {
         bindings::iomap_dio_rw(
             iocb.as_raw(),
             iter.as_raw(),
@@ -138,5 +142,9 @@ pub fn transfer<F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
             ptr::null_mut(),
             0,
         )
-    })
+    });
+    match done {
+        Err(error) if error == EIOCBQUEUED => Err(error),
+        done => Ok((iocb, done)),
+    }
 }
