@@ -177,7 +177,8 @@ fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize>
         other => other?,
     };
     if from.count() == 0 {
-        return iocb.write_sync(direct);
+        // It is durable, if it has to be.
+        return Ok(direct);
     }
     iocb.clear_direct();
     let buffered = buffered_write(&mut iocb, from);
@@ -201,9 +202,7 @@ fn direct_part<'a>(
         } else {
             inode.lock_shared()
         };
-        let (pos, count) = (iocb.pos(), from.count() as u64);
-        let shape = shape(inode, pos, count);
-        if !shape.extends && !shape.unaligned && is_written(inode, pos, count)? {
+        if is_overwrite(&iocb, from.count() as u64)? {
             if iocb.write_checks(from)? == 0 {
                 return Ok((iocb, Ok(0)));
             }
@@ -240,6 +239,15 @@ fn direct_part<'a>(
         writeback::give_back(inode, pos, count as u64);
     }
     Ok((iocb, written))
+}
+
+/// Whether a write of `count` bytes changes nothing but them and times. Needs `i_rwsem`.
+fn is_overwrite(iocb: &Kiocb<'_, Rext4>, count: u64) -> Result<bool> {
+    let inode = iocb.inode();
+    let shape = shape(inode, iocb.pos(), count);
+    // Privileges again: they may have come before the lock.
+    let plain = inode.has_no_privileges() && !shape.extends && !shape.unaligned;
+    Ok(plain && is_written(inode, iocb.pos(), count)?)
 }
 
 /// Tells of a direct write; `shared` is how the inode is locked.

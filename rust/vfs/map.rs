@@ -171,7 +171,9 @@ impl IomapOps<Rext4> for Direct {
                 placed.ok_or(ENOTBLK)?
             }
         };
-        let is_dirty = fs.needs_commit(core, true);
+        // Who wants the data to be durable needs a larger size there as well.
+        let grows = pos.saturating_add(length) > inode.size();
+        let is_dirty = grows || fs.needs_commit(core, true);
         Ok(Mapping {
             is_dirty,
             ..in_bytes(inode, &mapping, for_direct)
