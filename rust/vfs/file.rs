@@ -282,6 +282,8 @@ impl DirectOps<Rext4> for Written {
         if end > old {
             // Only a write that holds the lock exclusively, and waits, gets here.
             inode.set_size(end);
+            // Mapped memory asks again before it writes to blocks of its page that are there now.
+            inode.pagecache_extended(old, iocb.pos());
         }
         Ok(())
     }
