@@ -5,7 +5,7 @@
 use super::error::OrErrno;
 use super::{writeback, InodeExt, Rext4};
 use crate::core::events;
-use crate::core::mount::{Mapping as CoreMapping, State};
+use crate::core::mount::{BlockRange, Mapping as CoreMapping, State};
 use crate::format::units::{DiskBlock, FileBlock};
 use crate::linux::fs::address_space::AddressSpaceOps;
 use crate::linux::fs::inode::Inode;
@@ -14,6 +14,9 @@ use crate::linux::iomap::{self, Extent, Flags, IomapOps, IomapWriteOps, Mapping}
 use kernel::prelude::*;
 
 type Result<T = ()> = kernel::error::Result<T>;
+
+/// No position in a file is larger.
+const MAX_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// The blocks that the bytes `pos..pos + length` touch: the first, and how many.
 pub(super) fn blocks_of(inode: &Inode<Rext4>, pos: u64, length: u64) -> Result<(FileBlock, u32)> {
@@ -71,6 +74,11 @@ pub(super) fn in_bytes(inode: &Inode<Rext4>, mapping: &CoreMapping, show: Show) 
 }
 
 fn lookup(inode: &Inode<Rext4>, pos: u64, length: u64, show: Show) -> Result<Mapping> {
+    let end = u64::from(BlockRange::MAX_END.get()) << inode.sb().block_bits();
+    if pos >= end {
+        // The last folio of the largest file, and a long read near its end, reach further.
+        return Ok(Mapping::new(end, MAX_BYTES - end, Extent::Hole, 0));
+    }
     let (first, count) = blocks_of(inode, pos, length)?;
     let mapping = inode.fs().map(inode.core()?, first, count).errno()?;
     Ok(in_bytes(inode, &mapping, show))

@@ -24,7 +24,7 @@ mod xattr;
 
 pub use super::dir::Width;
 pub use super::inode::{Attributes, Inode, InodeKind, NewInode, Resize, Settled, Zeroed};
-pub use super::map::{Mapping, State};
+pub use super::map::{BlockRange, Mapping, State};
 pub use crate::format::inode::Timestamp;
 pub use crate::format::superblock::{ErrorRecord, NotedError};
 pub use data::{AttributeChanges, Landed};
