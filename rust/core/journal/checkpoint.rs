@@ -60,10 +60,9 @@ impl Checkpoint {
 impl Journal {
     /// Checkpoints when less than a quarter of the log is free.
     pub(super) fn checkpoint_if_low(&self) -> Result {
-        let len = self.log.lock().len();
-        let low = self.state.lock().free < len / 4;
+        let low = self.state.lock().free < self.log_len / 4;
         if low {
-            return self.checkpoint(len / 2);
+            return self.checkpoint(self.log_len / 2);
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Journal {
             let done = match self.next_job() {
                 Job::Commit => self.commit_open(),
                 Job::Empty => self.empty_log(),
-                Job::Checkpoint => self.checkpoint(self.log.lock().len() / 2),
+                Job::Checkpoint => self.checkpoint(self.log_len / 2),
                 Job::Tell(why) => {
                     self.tell(&why);
                     Ok(())

@@ -95,6 +95,8 @@ struct State {
 pub struct Journal {
     device: Arc<Device>,
     cache: Arc<Cache>,
+    /// The blocks of the log's ring.
+    log_len: u32,
     /// How many log blocks one transaction may take.
     max_transaction: u32,
     tags_per_block: u32,

@@ -168,6 +168,7 @@ impl Journal {
             released: Vec::new(),
         };
         let journal = Self {
+            log_len: len,
             max_transaction: len / 4,
             tags_per_block: per_block(log.layout.tags_per_block()),
             revokes_per_block: per_block(log.layout.revokes_per_block()),

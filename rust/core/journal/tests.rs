@@ -13,6 +13,8 @@ use crate::host::device::Memory;
 use crate::host::recording::{Event, Recording};
 use crate::testing::{self, Random};
 
+mod space;
+
 const BLOCKS: u64 = 8192;
 const KIND: Kind = Kind::SymlinkTarget(Ino(99));
 
