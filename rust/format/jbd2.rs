@@ -14,6 +14,9 @@ use super::checksum::{compare, Functions};
 use super::fault::{Fault, JournalFault, Record};
 use super::units::{DiskBlock, LogBlock, Tid};
 
+/// The fewest blocks a journal has.
+const MIN_LEN: u32 = 1024;
+
 /// What every block of the journal's own begins with.
 pub const MAGIC: u32 = 0xc03b_3998;
 
@@ -186,10 +189,11 @@ impl Layout {
             ));
         }
         let (first, end, start) = (word(sb::FIRST)?, word(sb::MAX_LEN)?, word(sb::START)?);
-        if !(1024..=blocks).contains(&end) {
+        if !(MIN_LEN..=blocks).contains(&end) {
             return Err(bad(JournalFault::Length, u64::from(end), u64::from(blocks)));
         }
-        if first == 0 || first >= end {
+        // Only the superblock comes before the ring in the smallest journal.
+        if first == 0 || first > end.saturating_sub(MIN_LEN - 1) {
             return Err(bad(
                 JournalFault::FirstBlock,
                 u64::from(first),

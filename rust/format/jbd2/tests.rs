@@ -75,6 +75,7 @@ fn refused_superblocks() {
         (sb::MAX_LEN, 1023),
         (sb::FIRST, 0),
         (sb::FIRST, 4096),
+        (sb::FIRST, 3074),
         (sb::START, 4096),
         (sb::INCOMPAT, 0x20),
         (sb::INCOMPAT, 0x4),
@@ -94,6 +95,15 @@ fn refused_superblocks() {
     bytes[sb::UUID] ^= 1;
     assert!(parse(&bytes).unwrap_err().is_checksum());
     assert!(parse(&bytes[..1023]).is_err());
+}
+
+/// C's smallest ring: what is in front of it does not count.
+#[test]
+fn the_smallest_ring() {
+    let mut bytes = superblock(0, 0);
+    put_be32(&mut bytes, sb::FIRST, 3073).unwrap();
+    let layout = parse(&bytes).unwrap();
+    assert_eq!(layout.end_block - layout.first_block, 1023);
 }
 
 #[test]
