@@ -163,7 +163,8 @@ impl Journal {
             self.patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))?;
             log.active = true;
         }
-        let log_blocks = self.patiently(|| log.write(&self.device, &sealed))?;
+        let free = self.state.lock().free;
+        let log_blocks = self.patiently(|| log.write(&self.device, &sealed, free))?;
         let logged = Logged { sealed, log_blocks };
         let record = self.patiently(|| log.commit_record(tid, clock::now()))?;
         self.patiently(|| self.verify_logged(&log, start, &logged, &record))?;

@@ -7,7 +7,7 @@ use super::transaction::Sealed;
 use super::Run;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
-use crate::core::platform::{Block, Device, Vec, WriteClass, GFP};
+use crate::core::platform::{log as message, Block, Device, Level, Vec, WriteClass, GFP};
 use crate::core::sort;
 use crate::format::fault::{Fault, JournalFault};
 use crate::format::jbd2::{self, Layout};
@@ -136,7 +136,9 @@ impl Log {
 
     /// Writes all of a transaction but its commit block to the log, and waits. Returns how many log
     /// blocks it takes, with its commit block. When it fails the head is where it was.
-    pub(super) fn write(&mut self, device: &Device, sealed: &Sealed) -> Result<u32> {
+    ///
+    /// Nothing is written of one that takes more than the `free` blocks between head and tail.
+    pub(super) fn write(&mut self, device: &Device, sealed: &Sealed, free: u32) -> Result<u32> {
         let head = self.head;
         let mut batch = Batch {
             log: self,
@@ -147,7 +149,17 @@ impl Log {
             .add_versions(device, sealed)
             .and_then(|()| batch.add_revokes(device, sealed));
         let Batch { blocks, taken, .. } = batch;
+        let taken = taken.saturating_add(1);
         let written = added.and_then(|()| {
+            if taken > free {
+                let tid = sealed.tid;
+                message(
+                    Level::Error,
+                    device,
+                    format_args!("transaction {tid} takes {taken} log blocks, {free} are free"),
+                );
+                return Err(Error::CreditsExhausted);
+            }
             device
                 .write_blocks(&blocks, WriteClass::Journal)
                 .map_err(Error::from)
@@ -155,7 +167,7 @@ impl Log {
         if written.is_err() {
             self.head = head;
         }
-        written.map(|()| taken.saturating_add(1))
+        written.map(|()| taken)
     }
 
     /// The commit block of a transaction.
