@@ -209,8 +209,7 @@ impl Journal {
             self.work.wait(&mut state);
         }
         let transaction = state.running.take()?;
-        let revoked = u32::try_from(transaction.revoked.len()).unwrap_or(u32::MAX);
-        state.committing = self.log_blocks(transaction.reserved, revoked);
+        state.committing = self.log_blocks(transaction.reserved, transaction.revocations);
         Some((
             transaction,
             Times {
@@ -324,11 +323,15 @@ impl Journal {
     /// Log blocks that a transaction of `blocks` blocks and `revoked` revocations takes, at most.
     pub(super) fn log_blocks(&self, blocks: u32, revoked: u32) -> u32 {
         let descriptors = blocks.div_ceil(self.tags_per_block);
-        let revokes = revoked.div_ceil(self.revokes_per_block);
         blocks
             .saturating_add(descriptors)
-            .saturating_add(revokes)
+            .saturating_add(self.revoke_blocks(revoked))
             .saturating_add(1)
+    }
+
+    /// Log blocks that so many revocations take.
+    pub(super) fn revoke_blocks(&self, revoked: u32) -> u32 {
+        revoked.div_ceil(self.revokes_per_block)
     }
 
     /// Re-reads what was just written with recovery's own code, when the mount option `verify` asks.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handles: the right to change a bounded number of metadata blocks in the open transaction.
+//! Handles: the right to change, and to free, a bounded number of metadata blocks in the open
+//! transaction. What they may still do has its place in the log: it is set aside with the handle.
 
 use super::transaction::Transaction;
 use super::{Journal, Run, State};
@@ -22,6 +23,8 @@ pub struct Handle<'j> {
     tid: Tid,
     /// Blocks it may still add to the transaction.
     credits: u32,
+    /// Metadata blocks it may still forget: each is a revocation in the log.
+    revocations: u32,
     /// What it asked for in all.
     requested: u32,
     opened: u64,
@@ -35,8 +38,8 @@ pub struct Handle<'j> {
 }
 
 impl Journal {
-    /// Opens a handle that may change `credits` blocks, waiting while a transaction is being closed
-    /// or the log has no room.
+    /// Opens a handle that may change `credits` blocks and forget as many, waiting while a transaction
+    /// is being closed or the log has no room.
     ///
     /// Fails with the journal's own error after an abort, with [`Error::ReadOnly`] while handles are
     /// refused, and with [`Error::NoSpace`] if the journal could never hold that many blocks.
@@ -44,12 +47,13 @@ impl Journal {
         let nofs = NofsScope::enter();
         let open = HANDLE.hold();
         events::journal_start(&self.device, credits);
-        let tid = self.admit(credits)?;
+        let tid = self.admit(credits, credits)?;
         events::handle_start(&self.device, tid, credits);
         Ok(Handle {
             journal: self,
             tid,
             credits,
+            revocations: credits,
             requested: credits,
             opened: clock::monotonic_ns(),
             joined: true,
@@ -59,9 +63,9 @@ impl Journal {
         })
     }
 
-    /// Joins the open transaction with `credits`.
-    fn admit(&self, credits: u32) -> Result<Tid> {
-        if credits > self.max_transaction {
+    /// Joins the open transaction with `credits` and room for `revocations`.
+    fn admit(&self, credits: u32, revocations: u32) -> Result<Tid> {
+        if credits.max(self.revoke_blocks(revocations)) > self.max_transaction {
             return Err(Error::NoSpace);
         }
         let mut state = self.state.lock();
@@ -72,7 +76,7 @@ impl Journal {
             if state.barred && !state.quiet {
                 return Err(Error::ReadOnly);
             }
-            if !state.closing && !state.quiet && self.fits(&mut state, credits) {
+            if !state.closing && !state.quiet && self.fits(&mut state, credits, revocations) {
                 break;
             }
             self.progress.wait(&mut state);
@@ -88,28 +92,30 @@ impl Journal {
         transaction.handles += 1;
         transaction.handle_count = transaction.handle_count.saturating_add(1);
         transaction.reserved += credits;
+        transaction.revocations += revocations;
         Ok(transaction.tid)
     }
 
-    /// Whether the open transaction can take `credits` more; asks for a commit or a checkpoint if not.
-    fn fits(&self, state: &mut MutexGuard<'_, State>, credits: u32) -> bool {
-        let (reserved, tid, revoked) = match &state.running {
-            Some(transaction) => (
-                transaction.reserved,
-                Some(transaction.tid),
-                transaction.revoked.len(),
-            ),
-            None => (0, None, 0),
+    /// Whether the open transaction can take `credits` and `revocations` more; asks for a commit or a
+    /// checkpoint if not.
+    fn fits(&self, state: &mut MutexGuard<'_, State>, credits: u32, revocations: u32) -> bool {
+        let (tid, reserved, revoked) = match &state.running {
+            Some(open) => (Some(open.tid), open.reserved, open.revocations),
+            None => (None, 0, 0),
         };
-        let wanted = reserved.saturating_add(credits);
-        if let (true, Some(tid)) = (wanted > self.max_transaction, tid) {
+        let blocks = reserved.saturating_add(credits);
+        let revocations = revoked.saturating_add(revocations);
+        // An empty transaction takes whatever a single handle may ask for.
+        let has_others = reserved > 0 || revoked > 0;
+        let wanted = blocks.saturating_add(self.revoke_blocks(revocations));
+        if let (true, Some(tid)) = (has_others && wanted > self.max_transaction, tid) {
             if state.requested.is_before(tid) {
                 state.requested = tid;
             }
             self.work.notify_all();
             return false;
         }
-        let taken = self.log_blocks(wanted, u32::try_from(revoked).unwrap_or(u32::MAX));
+        let taken = self.log_blocks(blocks, revocations);
         if taken.saturating_add(state.committing) > state.free {
             // A checkpoint frees space only of what is committed.
             if let Some(tid) = tid {
@@ -165,14 +171,29 @@ impl<'j> Handle<'j> {
     /// Asks for `more` credits. `Ok(false)` if the transaction has no room for them: then
     /// [`Self::restart`] at a point where the disk is consistent.
     pub fn extend(&mut self, more: u32) -> Result<bool> {
+        self.reach(self.credits.saturating_add(more), self.revocations)
+    }
+
+    /// Whether it may still change so many blocks and forget so many.
+    pub fn has(&self, credits: u32, revocations: u32) -> bool {
+        self.credits >= credits && self.revocations >= revocations
+    }
+
+    /// Asks for what is missing to [`Self::has`] so much. `Ok(false)` if the transaction has no room for
+    /// it: then [`Self::restart`] at a point where the disk is consistent.
+    pub fn reach(&mut self, credits: u32, revocations: u32) -> Result<bool> {
+        let more = credits.saturating_sub(self.credits);
+        let revoke = revocations.saturating_sub(self.revocations);
         let mut state = self.journal.state.lock();
         if let Some(error) = state.aborted {
             return Err(error);
         }
-        let room = self.journal.fits(&mut state, more);
+        let room = self.journal.fits(&mut state, more, revoke);
         if let (true, Some(transaction)) = (room, state.running.as_mut()) {
             transaction.reserved += more;
+            transaction.revocations += revoke;
             self.credits += more;
+            self.revocations += revoke;
             self.requested += more;
             drop(state);
             events::handle_extend(&self.journal.device, self.tid, self.credits, more);
@@ -181,26 +202,17 @@ impl<'j> Handle<'j> {
         Ok(false)
     }
 
-    /// Makes sure of `needed` credits: by extending, else by going on in a new transaction. Returns
-    /// whether it is a new one. Everything done so far must make sense on its own.
-    pub fn ensure(&mut self, needed: u32) -> Result<bool> {
-        if self.credits >= needed || self.extend(needed - self.credits)? {
-            return Ok(false);
-        }
-        self.restart(needed)?;
-        Ok(true)
-    }
-
-    /// Goes on in a new transaction with `credits`; what was done so far may commit without the rest.
-    pub fn restart(&mut self, credits: u32) -> Result {
+    /// Goes on in a new transaction, where it may change `credits` blocks and forget `revocations`; what
+    /// was done so far may commit without the rest.
+    pub fn restart(&mut self, credits: u32, revocations: u32) -> Result {
         self.leave();
         self.open = None;
-        self.credits = 0;
+        (self.credits, self.revocations) = (0, 0);
         self.open = Some(HANDLE.hold());
-        self.tid = self.journal.admit(credits)?;
+        self.tid = self.journal.admit(credits, revocations)?;
         self.joined = true;
         self.touched = false;
-        self.credits = credits;
+        (self.credits, self.revocations) = (credits, revocations);
         self.requested = credits;
         self.opened = clock::monotonic_ns();
         events::handle_restart(&self.journal.device, self.tid, credits);
@@ -208,8 +220,13 @@ impl<'j> Handle<'j> {
     }
 
     /// A metadata block was freed: nobody writes it any more, older versions of it in the log are
-    /// revoked. Call [`Self::freed`] for the space.
+    /// revoked. Call [`Self::freed`] for the space. [`Error::CreditsExhausted`] if it is one more than
+    /// the handle asked for.
     pub fn forget(&mut self, block: DiskBlock) -> Result {
+        self.revocations = self
+            .revocations
+            .checked_sub(1)
+            .ok_or(Error::CreditsExhausted)?;
         self.touched = true;
         let buffer = self.journal.cache.forget(block);
         let mut state = self.journal.state.lock();
@@ -249,6 +266,7 @@ impl<'j> Handle<'j> {
         };
         transaction.handles -= 1;
         transaction.reserved -= self.credits;
+        transaction.revocations -= self.revocations;
         let last = transaction.handles == 0;
         if last && state.closing {
             self.journal.work.notify_all();

@@ -17,6 +17,8 @@ pub(super) struct Transaction {
     pub(super) handle_count: u32,
     /// Blocks in `buffers` and credits of open handles.
     pub(super) reserved: u32,
+    /// Blocks in `revoked` and revocations that open handles may still make.
+    pub(super) revocations: u32,
     /// The blocks it changes, each once.
     pub(super) buffers: Vec<Buffer>,
     /// Metadata blocks it frees: older log entries of theirs must not be replayed.
@@ -38,6 +40,7 @@ impl Transaction {
             handles: 0,
             handle_count: 0,
             reserved: 0,
+            revocations: 0,
             buffers: Vec::new(),
             revoked: Vec::new(),
             forgotten: Vec::new(),

@@ -18,6 +18,9 @@ use crate::core::volume::Volume;
 use crate::format::extent::Extent;
 use crate::format::units::DiskBlock;
 
+#[cfg(test)]
+mod tests;
+
 /// Blocks of metadata that one step frees at most: each of them is a revoke record.
 const METADATA_STEP: u32 = 512;
 
@@ -34,8 +37,8 @@ impl FileMap {
     ///
     /// When the work does not fit one transaction, `save` is called, which writes the inode (its root
     /// and block count) under the handle; then the handle restarts. The caller writes the inode once
-    /// more in the end. Of the handle's credits `spare` are left for it, at every `save` and in the end:
-    /// between freeing blocks and writing the inode no handle may restart.
+    /// more in the end. Of the handle's credits and revocations `spare` each are left for it, at every
+    /// `save` and in the end: between freeing blocks and writing the inode no handle may restart.
     pub fn remove(
         &self,
         volume: &Volume,
@@ -45,23 +48,24 @@ impl FileMap {
         mut save: impl FnMut(&Self, &mut Handle<'_>) -> Result,
     ) -> Result {
         loop {
-            let needed = {
+            let (credits, revocations) = {
                 let mut inner = self.inner.lock();
                 let Some(extent) = inner.tree.last_in(volume, range)? else {
                     return self.finish_remove(volume, handle, &mut inner, spare);
                 };
                 let part = self.step(&extent, range)?;
-                let needed = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
-                if handle.credits() >= needed {
+                let credits = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
+                let revocations = spare.saturating_add(self.step_revocations(&inner, &part)?);
+                if handle.has(credits, revocations) {
                     self.remove_part(volume, handle, &mut inner, &part)?;
                     continue;
                 }
-                needed
+                (credits, revocations)
             };
             // Waiting for a transaction with the tree's lock held would stop those who are to end it.
-            if !handle.extend(needed - handle.credits())? {
+            if !handle.reach(credits, revocations)? {
                 save(self, handle)?;
-                handle.restart(needed)?;
+                handle.restart(credits, revocations)?;
             }
         }
     }
@@ -84,6 +88,16 @@ impl FileMap {
             len: u32::from(part.len),
         };
         Ok(volume.allocator.credits(run) + change_credits(depth) + remove_credits(depth))
+    }
+
+    /// Metadata blocks that taking a part of an extent away may forget: its own, if the file's contents
+    /// are metadata, and the nodes of the tree that it leaves empty.
+    fn step_revocations(&self, inner: &Inner, part: &Extent) -> Result<u32> {
+        let contents = match self.contents {
+            Contents::Metadata => u32::from(part.len),
+            Contents::Data => 0,
+        };
+        Ok(contents.saturating_add(u32::from(inner.tree.header()?.depth)))
     }
 
     fn remove_part(
@@ -131,7 +145,8 @@ impl FileMap {
     ) -> Result {
         // Two credits for each node; if they are not there, the tree stays as it is.
         let depth = u32::from(inner.tree.header()?.depth);
-        if handle.credits() < spare.saturating_add(2 * depth) {
+        let (credits, revocations) = (spare.saturating_add(2 * depth), spare.saturating_add(depth));
+        if !handle.has(credits, revocations) {
             return Ok(());
         }
         self.with_nodes(volume, handle, inner, |inner, cx| inner.tree.shrink(cx))

@@ -3,6 +3,7 @@
 //! Log space: who waits for it gets it, and nobody writes over what is still needed.
 
 use super::*;
+use crate::core::error::Error;
 use crate::core::locks;
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
@@ -60,10 +61,82 @@ fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Receive
 }
 
 #[test]
+fn revocations_are_paid_for() {
+    let journal = smallest();
+    let per_block = journal.revokes_per_block;
+    let forget = |handle: &mut super::super::Handle<'_>, count: u32| {
+        (0..u64::from(count)).try_for_each(|n| handle.forget(block(n % TEST_BLOCKS)))
+    };
+    let mut handle = journal.start(4).unwrap();
+    assert_eq!(forget(&mut handle, 4), Ok(()));
+    assert_eq!(forget(&mut handle, 1), Err(Error::CreditsExhausted));
+    // A quarter of the log holds these, and the other credits.
+    assert_eq!(handle.reach(4, 250 * per_block), Ok(true));
+    assert!(handle.has(4, 250 * per_block));
+    assert_eq!(handle.reach(4, 252 * per_block), Ok(false));
+    assert_eq!(forget(&mut handle, 3), Ok(()));
+    handle.restart(2, 9).unwrap();
+    assert!(handle.has(2, 9) && !handle.has(2, 10));
+    drop(handle);
+    // What was not used is there for others.
+    drop(journal.start(255).unwrap());
+    journal.close().unwrap();
+}
+
+/// Nobody gets into a transaction that would not fit the log with all its revocations.
+#[test]
+fn revocations_wait_for_log_space() {
+    let journal = smallest();
+    fill(&journal, 258);
+    let per_block = journal.revokes_per_block;
+    let mut handle = journal.start(190).unwrap();
+    assert_eq!(handle.reach(190, 58 * per_block), Ok(true));
+    // A quarter of the log has room for these, but not what is free.
+    assert_eq!(handle.reach(190, 64 * per_block), Ok(false));
+    assert!(journal.state.lock().starved);
+    drop(handle);
+    journal.close().unwrap();
+}
+
+/// Whatever went wrong before: a transaction that is larger than what is free is not written.
+#[test]
+fn nothing_is_written_over_the_tail() {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let device = Device::new(recording.clone(), false, "test");
+    let journal = open(device, &image, SETTINGS);
+    fill(&journal, 258);
+    let before = state(&recording_after_recovery(&recording, &image));
+    let mut handle = journal.start(1).unwrap();
+    change(&journal, &mut handle, 1);
+    let tid = handle.tid();
+    let many = 300 * u64::from(journal.revokes_per_block);
+    if let Some(running) = &mut journal.state.lock().running {
+        (0..many).for_each(|n| running.revoked.push(DiskBlock(n), GFP).unwrap());
+    }
+    drop(handle);
+    assert_eq!(journal.commit(tid), Err(Error::CreditsExhausted));
+    assert_eq!(state(&recording_after_recovery(&recording, &image)), before);
+}
+
+/// What the device holds when its log was recovered.
+fn recording_after_recovery(recording: &Recording, image: &Image) -> std::vec::Vec<u8> {
+    let device = Device::new(Memory::new(recording.contents()), false, "test");
+    let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+    assert!(start.dirty);
+    start
+        .recover(&device, sealer(&image.bytes).geometry())
+        .unwrap();
+    let mut bytes = std::vec![0; BLOCKS as usize * 1024];
+    device.read_bytes(0, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
 fn who_waits_for_space_that_a_checkpoint_frees_gets_it() {
     let journal = smallest();
     fill(&journal, 258);
-    let mut first = journal.start(250).unwrap();
+    let mut first = journal.start(247).unwrap();
     change(&journal, &mut first, 1);
     let other = journal.clone();
     let second = aside(move || other.start(5).map(drop).is_ok());
