@@ -14,6 +14,7 @@
 #include "completion.c"
 #include "cred.c"
 #include "delayed_call.c"
+#include "freezer.c"
 #include "fs.c"
 #include "fs_context.c"
 #include "fserror.c"

@@ -138,6 +138,11 @@ impl Condvar {
         self.sleepers.wake_up(asleep);
     }
 
+    /// As [`Self::wait_timeout`], with nothing under way.
+    pub fn wait_idle<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
+        self.wait_timeout(guard, milliseconds);
+    }
+
     /// Wakes everybody.
     pub fn notify_all(&self) {
         self.sleepers.called();

@@ -19,7 +19,8 @@ use kernel::types::Opaque;
 
 /// A running thread. Dropping it waits for its end, as [`Self::join`] does.
 ///
-/// It takes no signals, and never allocates in a way that reaches back into the file system.
+/// It takes no signals, and never allocates in a way that reaches back into the file system. A suspend
+/// or hibernation waits until it sleeps in [`super::sync::Condvar::wait_idle`], or has ended.
 pub struct Thread {
     /// Completed by the thread as the last thing it does.
     ended: KBox<Opaque<bindings::completion>>,
@@ -111,6 +112,11 @@ unsafe extern "C" fn begin<F: FnOnce() + Send + 'static>(start: *mut c_void) -> 
     let start = unsafe { ptr::read(&*KBox::from_raw(start.cast::<MaybeUninit<Start<F>>>())) };
     // SAFETY: It was a whole `Start<F>`; the box it was moved out of did not drop it.
     let Start { run, ended } = unsafe { start.assume_init() };
+    // What is written after a hibernation has taken its image of the memory, the memory that comes back
+    // does not know of.
+    //
+    // SAFETY: It is about the current task only, which may sleep here.
+    unsafe { bindings::set_freezable() };
     let nofs = NofsScope::enter();
     run();
     drop(nofs);

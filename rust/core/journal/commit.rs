@@ -74,7 +74,7 @@ impl Journal {
                 if state.stopping {
                     return Job::Stop;
                 }
-                self.work.wait_timeout(&mut state, 1000);
+                self.work.wait_idle(&mut state, 1000);
                 continue;
             }
             match self.due(&state) {
@@ -82,7 +82,7 @@ impl Journal {
                 Some(_) if state.flush => return Job::Empty,
                 Some(_) if state.starved => return Job::Checkpoint,
                 Some(_) if state.stopping => return Job::Stop,
-                Some(wait) => self.work.wait_timeout(&mut state, wait),
+                Some(wait) => self.work.wait_idle(&mut state, wait),
             }
         }
     }

@@ -39,7 +39,7 @@ impl Condvar {
     /// Gives up the lock, sleeps until notified, takes the lock again. May return early.
     ///
     /// Not interrupted by signals. A task that has nothing to do for long uses
-    /// [`Self::wait_timeout`]: two minutes of this make the kernel report a hung task.
+    /// [`Self::wait_idle`]: two minutes of this make the kernel report a hung task.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         self.sleep(guard, bindings::TASK_UNINTERRUPTIBLE, c_long::MAX);
     }
@@ -50,6 +50,17 @@ impl Condvar {
         self.sleep(
             guard,
             bindings::TASK_IDLE,
+            c_long::try_from(jiffies).unwrap_or(c_long::MAX),
+        );
+    }
+
+    /// As [`Self::wait_timeout`], by a task that holds no other lock and has nothing under way: when the
+    /// system is suspended, or its memory written to the disk, it stays asleep until the system goes on.
+    pub fn wait_idle<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
+        let jiffies = msecs_to_jiffies(u32::try_from(milliseconds).unwrap_or(u32::MAX));
+        self.sleep(
+            guard,
+            bindings::TASK_IDLE | bindings::TASK_FREEZABLE,
             c_long::try_from(jiffies).unwrap_or(c_long::MAX),
         );
     }
