@@ -10,7 +10,7 @@
 //! Space is promised before it is allocated: see [`Reservation`].
 //!
 //! Locks: one per group, after a handle's start and before the buffers'. Never two groups at a time.
-//! Freed blocks come back by way of [`Journal::take_released`], called where blocks are taken.
+//! Freed blocks come back by way of [`Journal::take_released`], called where blocks are taken or freed.
 
 mod blocks;
 mod groups;

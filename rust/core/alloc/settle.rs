@@ -83,6 +83,8 @@ impl Allocator {
             let fault = Fault::Bitmap(BitmapFault::Metadata, run.start.get(), u64::from(run.len));
             return Err(Error::Corrupt(Place::block(run.start), fault));
         }
+        // Who only deletes never comes to where blocks are taken.
+        self.collect(handle.journal());
         for part in self.parts(run) {
             let (group, range) = part?;
             // Loading it first: what the disk now says is in use stays busy until the commit.

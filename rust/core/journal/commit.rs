@@ -284,7 +284,7 @@ impl Journal {
         } = sealed;
         let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
         self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
-        self.patiently(|| Ok(self.state.lock().released.reserve(freed.len(), GFP)?))?;
+        self.patiently(|| Ok(self.state.lock().released.reserve(1, GFP)?))?;
         for (buffer, data) in versions {
             buffer.version().committed = Some((tid, data));
             buffers.push(buffer, GFP)?;
@@ -311,7 +311,7 @@ impl Journal {
         state.committing = 0;
         state.committed = tid;
         if !freed.is_empty() {
-            state.released.extend_from_slice(&freed, GFP)?;
+            state.released.push(freed, GFP)?;
             self.has_released.store(true, Ordering::Release);
         }
         drop(state);

@@ -243,6 +243,14 @@ impl<'j> Handle<'j> {
         self.touched = true;
         let mut state = self.journal.state.lock();
         let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
+        // Files go from their ends, block by block.
+        if transaction
+            .freed
+            .last_mut()
+            .is_some_and(|last| last.join(run))
+        {
+            return Ok(());
+        }
         Ok(transaction.freed.push(run, GFP)?)
     }
 

@@ -86,8 +86,25 @@ struct State {
     told: bool,
     /// The commit thread shall end.
     stopping: bool,
-    /// Blocks that may be allocated again.
-    released: Vec<Run>,
+    /// Blocks that may be allocated again, as their transactions freed them.
+    released: Vec<Vec<Run>>,
+}
+
+impl Run {
+    /// Takes a run in that is its neighbour on either side; says whether it is.
+    fn join(&mut self, other: Self) -> bool {
+        let is_next =
+            |low: Self, high: Self| low.start.checked_add(u64::from(low.len)) == Some(high.start);
+        let Some(len) = self.len.checked_add(other.len) else {
+            return false;
+        };
+        let is_joined = is_next(*self, other) || is_next(other, *self);
+        if is_joined {
+            self.start = self.start.min(other.start);
+            self.len = len;
+        }
+        is_joined
+    }
 }
 
 /// The journal of a mounted file system.
@@ -198,7 +215,7 @@ impl Journal {
     pub fn take_released(&self, mut each: impl FnMut(Run)) {
         if self.has_released.swap(false, Ordering::Acquire) {
             let released = core::mem::take(&mut self.state.lock().released);
-            released.into_iter().for_each(&mut each);
+            released.into_iter().flatten().for_each(&mut each);
         }
     }
 

@@ -355,3 +355,28 @@ fn a_commit_somebody_waits_for_says_so() {
     assert_eq!((sync(first), sync(second)), (true, false));
     journal.close().unwrap();
 }
+
+#[test]
+fn freed_neighbours_are_one_run() {
+    let image = image();
+    let journal = open(
+        Device::new(Memory::new(image.bytes.clone()), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let run = |start, len| Run {
+        start: block(start),
+        len,
+    };
+    let mut handle = journal.start(4).unwrap();
+    for freed in [run(20, 5), run(15, 5), run(25, 1), run(27, 1), run(28, 2)] {
+        handle.freed(freed).unwrap();
+    }
+    let tid = handle.tid();
+    drop(handle);
+    journal.commit(tid).unwrap();
+    let mut released = std::vec::Vec::new();
+    journal.take_released(|run| released.push(run));
+    assert_eq!(released, [run(15, 11), run(27, 3)]);
+    journal.close().unwrap();
+}
