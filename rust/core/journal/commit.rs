@@ -310,6 +310,9 @@ impl Journal {
         state.free = state.free.saturating_sub(log_blocks);
         state.committing = 0;
         state.committed = tid;
+        if state.requested.is_before(tid) {
+            state.requested = tid;
+        }
         if !freed.is_empty() {
             state.released.push(freed, GFP)?;
             self.has_released.store(true, Ordering::Release);

@@ -107,6 +107,20 @@ impl Run {
     }
 }
 
+impl State {
+    /// The newest transaction that was ever opened.
+    fn newest(&self) -> Tid {
+        Tid(self.next.0.wrapping_sub(1))
+    }
+
+    /// Whether the transaction is open or under commit. Any other is durable, however long ago it was:
+    /// numbers wrap, so that those of very old ones seem to be to come.
+    fn is_pending(&self, tid: Tid) -> bool {
+        let newest = self.newest().0;
+        newest.wrapping_sub(tid.0) < newest.wrapping_sub(self.committed.0)
+    }
+}
+
 /// The journal of a mounted file system.
 #[derive(Debug)]
 pub struct Journal {
@@ -143,10 +157,15 @@ impl Journal {
         self.state.lock().committed
     }
 
+    /// Whether [`Self::commit`] would have to wait for the transaction.
+    pub fn is_pending(&self, tid: Tid) -> bool {
+        self.state.lock().is_pending(tid)
+    }
+
     /// Asks the commit thread to commit the transaction; does not wait.
     pub fn request_commit(&self, tid: Tid) {
         let mut state = self.state.lock();
-        if state.requested.is_before(tid) {
+        if state.is_pending(tid) && state.requested.is_before(tid) {
             state.requested = tid;
             self.work.notify_all();
         }
@@ -165,7 +184,7 @@ impl Journal {
         if let Some(transaction) = waited_for.as_mut() {
             transaction.sync = true;
         }
-        if state.committed.is_before(tid) && state.requested.is_before(tid) {
+        if state.is_pending(tid) && state.requested.is_before(tid) {
             state.requested = tid;
             self.work.notify_all();
         }
@@ -173,7 +192,7 @@ impl Journal {
             if let Some(error) = state.aborted {
                 return Err(error);
             }
-            if !state.committed.is_before(tid) {
+            if !state.is_pending(tid) {
                 return Ok(open);
             }
             self.progress.wait(&mut state);
@@ -182,9 +201,7 @@ impl Journal {
 
     /// The open transaction, or the last one there was.
     pub fn newest(&self) -> Tid {
-        let state = self.state.lock();
-        let last = Tid(state.next.0.wrapping_sub(1));
-        state.running.as_ref().map_or(last, |open| open.tid)
+        self.state.lock().newest()
     }
 
     /// Commits everything changed so far and waits.

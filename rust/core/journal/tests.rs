@@ -8,7 +8,7 @@ use crate::core::cache::{Cache, Kind, Sealer};
 use crate::core::platform::{Arc, Device, Vec, GFP};
 use crate::format::jbd2::MAGIC;
 use crate::format::superblock::Superblock;
-use crate::format::units::{DiskBlock, Ino, LogBlock};
+use crate::format::units::{DiskBlock, Ino, LogBlock, Tid};
 use crate::host::device::Memory;
 use crate::host::recording::{Event, Recording};
 use crate::testing::{self, Random};
@@ -353,6 +353,31 @@ fn a_commit_somebody_waits_for_says_so() {
         checkpoints.iter().find(|one| one.tid == tid).unwrap().sync
     };
     assert_eq!((sync(first), sync(second)), (true, false));
+    journal.close().unwrap();
+}
+
+/// Sequence numbers wrap: those of long ago are no promise for the future.
+#[test]
+fn what_is_long_durable_is_not_waited_for() {
+    let image = image();
+    let journal = open(
+        Device::new(Memory::new(image.bytes.clone()), false, "test"),
+        &image,
+        SETTINGS,
+    );
+    let (old, committed) = (Tid(7), Tid(0x9000_0000));
+    let mut state = journal.state.lock();
+    (state.next, state.committed, state.requested) = (committed.next(), committed, committed);
+    drop(state);
+    for tid in [old, committed, Tid(0x1000_0000), Tid(0x0fff_ffff)] {
+        assert!(!journal.is_pending(tid), "{tid}");
+        assert_eq!(journal.commit(tid), Ok(false));
+        journal.request_commit(tid);
+    }
+    let handle = journal.start(1).unwrap();
+    assert!(journal.is_pending(handle.tid()) && !journal.is_pending(old));
+    assert_eq!(journal.state.lock().requested, committed);
+    drop(handle);
     journal.close().unwrap();
 }
 

@@ -195,13 +195,8 @@ impl Filesystem {
 
     /// Whether [`Self::fsync`] would have to wait for a transaction.
     pub fn needs_commit(&self, inode: &Inode, datasync: bool) -> bool {
-        let committed = |tid: crate::format::units::Tid| {
-            self.volume
-                .journal
-                .as_ref()
-                .is_none_or(|journal| !journal.committed().is_before(tid))
-        };
-        !committed(inode.tid(datasync))
+        let journal = self.volume.journal.as_ref();
+        journal.is_some_and(|journal| journal.is_pending(inode.tid(datasync)))
     }
 
     /// The target of a symbolic link.
