@@ -147,7 +147,7 @@ fn who_waits_for_space_that_a_checkpoint_frees_gets_it() {
     drop(first);
     assert_eq!(second.recv_timeout(SOON), Ok(true));
     assert_eq!(
-        aside(move || journal.close()).recv_timeout(SOON),
+        aside(move || journal.close().map(drop)).recv_timeout(SOON),
         Ok(Ok(()))
     );
 }
