@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The time it is for ever, in seconds; 0 when the clock runs.
 static STOPPED: AtomicI64 = AtomicI64::new(0);
@@ -29,9 +29,9 @@ pub fn now() -> (i64, u32) {
     )
 }
 
-/// Nanoseconds since some fixed point.
+/// Nanoseconds since some fixed point, which is long ago, as on a machine that has been up for a while.
 pub fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    let elapsed = START.get_or_init(Instant::now).elapsed();
+    let elapsed = START.get_or_init(Instant::now).elapsed() + Duration::from_secs(3600);
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -36,7 +36,7 @@ impl Drop for Mount {
 
 impl Shrink for Filesystem {
     fn count(&self) -> usize {
-        self.cached_blocks()
+        self.reclaimable()
     }
 
     fn scan(&self, limit: usize) -> Option<usize> {

@@ -3,13 +3,34 @@
 //! Checkpoints: the newest committed version of each block goes to its place on the device, so that
 //! the log space of old transactions can be used again.
 
-use super::Journal;
+use super::{Journal, State};
 use crate::core::cache::{with_bytes_of_others, Buffer, Cache, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::platform::{clock, Block, Device, Vec, WriteClass, GFP};
+use crate::core::platform::{clock, Block, Device, MutexGuard, Vec, WriteClass, GFP};
 use crate::core::sort;
 use crate::format::units::{LogBlock, Tid};
+use core::sync::atomic::Ordering;
+
+/// How long a committed block stays in memory only for the log's sake, in milliseconds; C's are in the
+/// device's page cache, which is written back after as long.
+const HOME_AFTER: u64 = 30_000;
+/// The same while memory is short.
+const HOME_SOON: u64 = 5_000;
+
+/// The part of the log that one checkpoint in the background frees at least, if there is so much.
+const BACKGROUND_STEP: u32 = 64;
+
+/// How far a checkpoint goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Until so many log blocks are free.
+    Free(u32),
+    /// Until all transactions are home.
+    All,
+    /// The same, but a commit or a handle that needs the commit thread goes before.
+    InBackground,
+}
 
 /// A committed transaction whose blocks are not all in their places.
 #[derive(Debug)]
@@ -19,6 +40,8 @@ pub(super) struct Checkpoint {
     /// Where it begins in the log, and how many blocks it takes there.
     pub(super) start: LogBlock,
     pub(super) log_blocks: u32,
+    /// When it was committed, in monotonic nanoseconds.
+    pub(super) committed: u64,
     pub(super) buffers: Vec<Buffer>,
 }
 
@@ -42,8 +65,9 @@ impl Checkpoint {
         Ok(blocks)
     }
 
-    /// They are in their places and durable.
-    fn done(&self) {
+    /// They are in their places and durable. Returns how many waited for that.
+    fn done(&self) -> usize {
+        let mut count = 0;
         for buffer in &self.buffers {
             let mut version = buffer.version();
             if version
@@ -52,8 +76,10 @@ impl Checkpoint {
                 .is_some_and(|(tid, _)| *tid == self.tid)
             {
                 version.committed = None;
+                count += 1;
             }
         }
+        count
     }
 }
 
@@ -62,16 +88,40 @@ impl Journal {
     pub(super) fn checkpoint_if_low(&self) -> Result {
         let low = self.state.lock().free < self.log_len / 4;
         if low {
-            return self.checkpoint(self.log_len / 2);
+            return self.checkpoint(Goal::Free(self.log_len / 2));
         }
         Ok(())
     }
 
-    /// Writes home the oldest transactions until `wanted` log blocks are free, or all are home.
+    /// How long until the oldest transaction in the log shall go home, in milliseconds; `None` if there
+    /// is none.
+    pub(super) fn home_in(&self, state: &MutexGuard<'_, State>) -> Option<u64> {
+        let age = clock::monotonic_ns().saturating_sub(state.oldest?) / 1_000_000;
+        let limit = match self.memory_is_short.load(Ordering::Relaxed) {
+            true => HOME_SOON,
+            false => HOME_AFTER,
+        };
+        Some(limit.saturating_sub(age))
+    }
+
+    /// How many blocks stay in memory until a checkpoint; at the moment, without a lock.
+    pub fn pinned(&self) -> usize {
+        self.pinned.load(Ordering::Relaxed)
+    }
+
+    /// Memory is short: what was committed goes home early, so that it can be dropped. Waits for nothing
+    /// and takes no lock; whoever misses it is woken by the next time.
+    pub fn relieve(&self) {
+        if self.pinned() > 0 && !self.memory_is_short.swap(true, Ordering::Relaxed) {
+            self.work.notify_all();
+        }
+    }
+
+    /// Writes home the oldest transactions.
     ///
     /// Only the commit thread calls it, or whoever holds the journal alone: no commit runs meanwhile.
-    pub(super) fn checkpoint(&self, wanted: u32) -> Result {
-        let result = self.checkpoint_oldest(wanted);
+    pub(super) fn checkpoint(&self, goal: Goal) -> Result {
+        let result = self.checkpoint_oldest(goal);
         events::checkpoint(
             &self.device,
             result
@@ -82,13 +132,31 @@ impl Journal {
         result
     }
 
-    fn checkpoint_oldest(&self, wanted: u32) -> Result {
+    /// Whether a checkpoint that has freed so many blocks goes no further.
+    fn is_enough(&self, goal: Goal, missing: u32, freed: u32) -> bool {
+        match goal {
+            Goal::Free(_) => freed >= missing,
+            Goal::All => false,
+            // Each ends in a flush, which many transactions should share.
+            Goal::InBackground => {
+                freed >= self.log_len / BACKGROUND_STEP && {
+                    let state = self.state.lock();
+                    state.starved || self.due(&state).is_none()
+                }
+            }
+        }
+    }
+
+    fn checkpoint_oldest(&self, goal: Goal) -> Result {
         let began = clock::monotonic_ns();
-        let missing = wanted.saturating_sub(self.state.lock().free);
+        let missing = match goal {
+            Goal::Free(wanted) => wanted.saturating_sub(self.state.lock().free),
+            Goal::All | Goal::InBackground => 0,
+        };
         let mut checkpoints = self.checkpoints.lock();
         let (mut count, mut freed) = (0, 0u32);
         for checkpoint in checkpoints.iter() {
-            if freed >= missing {
+            if self.is_enough(goal, missing, freed) {
                 break;
             }
             let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
@@ -113,15 +181,20 @@ impl Journal {
         if count > 0 {
             self.device.flush()?;
             for checkpoint in checkpoints.iter().take(count) {
-                checkpoint.done();
+                self.pinned.fetch_sub(checkpoint.done(), Ordering::Relaxed);
                 events::drop_transaction(&self.device, checkpoint.sync, checkpoint.tid);
             }
             let mut done = 0..count;
             checkpoints.retain(|_| done.next().is_none());
             self.move_tail(checkpoints.first(), freed)?;
         }
+        let oldest = checkpoints.first().map(|oldest| oldest.committed);
         drop(checkpoints);
+        if oldest.is_none() {
+            self.memory_is_short.store(false, Ordering::Relaxed);
+        }
         let mut state = self.state.lock();
+        state.oldest = oldest;
         state.free = state.free.saturating_add(freed);
         state.starved = false;
         drop(state);

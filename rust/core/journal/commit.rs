@@ -5,7 +5,7 @@
 //! Each step consumes what the one before gave: an open [`Transaction`] is closed into [`Sealed`],
 //! written into [`Logged`], and only that can be published.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Goal};
 use super::log::Log;
 use super::transaction::{Logged, Sealed, Transaction};
 use super::{Journal, State};
@@ -22,7 +22,7 @@ const PAUSE: u64 = 10;
 enum Job {
     Commit,
     Empty,
-    Checkpoint,
+    Checkpoint(Goal),
     /// The journal was aborted: the disk is told why.
     Tell(Error),
     Stop,
@@ -43,7 +43,7 @@ impl Journal {
             let done = match self.next_job() {
                 Job::Commit => self.commit_open(),
                 Job::Empty => self.empty_log(),
-                Job::Checkpoint => self.checkpoint(self.log_len / 2),
+                Job::Checkpoint(goal) => self.checkpoint(goal),
                 Job::Tell(why) => {
                     self.tell(&why);
                     Ok(())
@@ -77,12 +77,23 @@ impl Journal {
                 self.work.wait_idle(&mut state, 1000);
                 continue;
             }
-            match self.due(&state) {
-                None => return Job::Commit,
-                Some(_) if state.flush => return Job::Empty,
-                Some(_) if state.starved => return Job::Checkpoint,
-                Some(_) if state.stopping => return Job::Stop,
-                Some(wait) => self.work.wait_idle(&mut state, wait),
+            let Some(wait) = self.due(&state) else {
+                return Job::Commit;
+            };
+            if state.flush {
+                return Job::Empty;
+            }
+            if state.starved {
+                return Job::Checkpoint(Goal::Free(self.log_len / 2));
+            }
+            if state.stopping {
+                return Job::Stop;
+            }
+            match self.home_in(&state) {
+                Some(0) => return Job::Checkpoint(Goal::InBackground),
+                home => self
+                    .work
+                    .wait_idle(&mut state, home.map_or(wait, |home| home.min(wait))),
             }
         }
     }
@@ -121,7 +132,7 @@ impl Journal {
     }
 
     /// How long the open transaction may still stay open, in milliseconds; `None` when it is due.
-    fn due(&self, state: &MutexGuard<'_, State>) -> Option<u64> {
+    pub(super) fn due(&self, state: &MutexGuard<'_, State>) -> Option<u64> {
         const IDLE: u64 = 60_000;
         let Some(transaction) = &state.running else {
             return Some(IDLE);
@@ -285,13 +296,19 @@ impl Journal {
         let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
         self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
         self.patiently(|| Ok(self.state.lock().released.reserve(1, GFP)?))?;
+        let (mut more, mut less) = (0, 0);
         for (buffer, data) in versions {
-            buffer.version().committed = Some((tid, data));
+            let old = buffer.version().committed.replace((tid, data));
+            more += usize::from(old.is_none());
             buffers.push(buffer, GFP)?;
         }
         for buffer in forgotten {
-            buffer.version().committed = None;
+            let old = buffer.version().committed.take();
+            less += usize::from(old.is_some());
         }
+        self.pinned.fetch_add(more, Ordering::Relaxed);
+        self.pinned.fetch_sub(less, Ordering::Relaxed);
+        let committed = clock::monotonic_ns();
         let head = {
             let mut checkpoints = self.checkpoints.lock();
             checkpoints.push(
@@ -300,6 +317,7 @@ impl Journal {
                     sync,
                     start,
                     log_blocks,
+                    committed,
                     buffers,
                 },
                 GFP,
@@ -310,6 +328,7 @@ impl Journal {
         state.free = state.free.saturating_sub(log_blocks);
         state.committing = 0;
         state.committed = tid;
+        state.oldest.get_or_insert(committed);
         if state.requested.is_before(tid) {
             state.requested = tid;
         }

@@ -34,7 +34,7 @@ use super::platform::{crc, Arc, Condvar, Device, Mutex, Thread, Vec};
 use crate::format::checksum::Functions;
 use crate::format::units::{DiskBlock, Tid};
 use checkpoint::Checkpoint;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use log::Log;
 use transaction::Transaction;
 
@@ -76,6 +76,8 @@ struct State {
     free: u32,
     /// Log blocks the transaction under commit may still take.
     committing: u32,
+    /// When the oldest transaction that is not checkpointed was committed, in monotonic nanoseconds.
+    oldest: Option<u64>,
     /// Somebody waits for log space.
     starved: bool,
     /// Somebody waits for an empty log.
@@ -148,6 +150,10 @@ pub struct Journal {
     log: Mutex<Log>,
     checkpoints: Mutex<Vec<Checkpoint>>,
     has_released: AtomicBool,
+    /// How many blocks have a committed version that is not in its place.
+    pinned: AtomicUsize,
+    /// Somebody looks for memory, and found blocks that wait for a checkpoint.
+    memory_is_short: AtomicBool,
     thread: Mutex<Option<Thread>>,
 }
 

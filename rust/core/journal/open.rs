@@ -2,6 +2,7 @@
 
 //! Opening the journal of a mount, emptying it, closing it.
 
+use super::checkpoint::Goal;
 use super::log::{Log, LogExtent};
 use super::recovery::{self, Recovered};
 use super::{Journal, Quiet, State};
@@ -14,7 +15,7 @@ use crate::format::geometry::Geometry;
 use crate::format::jbd2::Layout;
 use crate::format::units::{LogBlock, Tid};
 use core::ops::Deref;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// The log of a mount before a journal runs on it: read, and recovered if need be.
 #[derive(Debug)]
@@ -160,6 +161,7 @@ impl Journal {
             // One block apart, so that head and tail never meet in a full log.
             free: len.saturating_sub(1),
             committing: 0,
+            oldest: None,
             starved: false,
             flush: false,
             aborted: None,
@@ -182,6 +184,8 @@ impl Journal {
             log: Mutex::new(log, locks::LOG)?,
             checkpoints: Mutex::new(Vec::new(), locks::CHECKPOINTS)?,
             has_released: AtomicBool::new(false),
+            pinned: AtomicUsize::new(0),
+            memory_is_short: AtomicBool::new(false),
             thread: Mutex::new(None, lock_class!("rext4_journal_thread"))?,
             device,
             cache,
@@ -245,7 +249,7 @@ impl Journal {
 
     /// What [`Self::flush`] makes the commit thread do once nothing is open.
     pub(super) fn empty_log(&self) -> Result {
-        self.checkpoint(u32::MAX)?;
+        self.checkpoint(Goal::All)?;
         let mut log = self.log.lock();
         let next = self.state.lock().committed.next();
         if log.active {

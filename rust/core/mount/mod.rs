@@ -136,15 +136,34 @@ impl Filesystem {
         self.options.lock().1
     }
 
-    /// How many metadata blocks are in memory, and bitmaps of the allocator, which are as large.
-    pub fn cached_blocks(&self) -> usize {
+    /// How many metadata blocks are in memory that nothing waits for, and bitmaps of the allocator, which
+    /// are as large: at most so many can be dropped. When more wait for a checkpoint, that is asked for.
+    pub fn reclaimable(&self) -> usize {
         let bitmaps = self.volume.allocator.loaded_bitmaps();
-        self.volume.cache.block_count().saturating_add(bitmaps)
+        let cached = self.volume.cache.block_count();
+        let pinned = self.pinned();
+        let free = cached.saturating_sub(pinned).saturating_add(bitmaps);
+        if pinned > free {
+            self.relieve();
+        }
+        free
     }
 
-    /// Looks at up to `count` of each and drops those that nobody uses; returns how many. Waits for no
-    /// lock that is held while memory is asked for.
+    fn pinned(&self) -> usize {
+        let journal = self.volume.journal.as_ref();
+        journal.map_or(0, |journal| journal.pinned())
+    }
+
+    fn relieve(&self) {
+        if let Some(journal) = &self.volume.journal {
+            journal.relieve();
+        }
+    }
+
+    /// Looks at up to `count` of each and drops those that nobody uses; returns how many. What waits for
+    /// a checkpoint gets one soon. Waits for no lock that is held while memory is asked for.
     pub fn reclaim(&self, count: usize) -> usize {
+        self.relieve();
         let from = DiskBlock(self.reclaim_from.load(Ordering::Relaxed));
         let (dropped, next) = self.volume.cache.reclaim(from, count);
         self.reclaim_from.store(next.get(), Ordering::Relaxed);

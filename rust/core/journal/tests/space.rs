@@ -5,6 +5,7 @@
 use super::*;
 use crate::core::error::Error;
 use crate::core::locks;
+use crate::core::platform::clock;
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
 
@@ -80,6 +81,51 @@ fn revocations_are_paid_for() {
     drop(handle);
     // What was not used is there for others.
     drop(journal.start(255).unwrap());
+    journal.close().unwrap();
+}
+
+/// What was committed goes home after a while, and sooner when memory is short; then all is quiet.
+#[test]
+fn what_is_old_goes_home() {
+    let journal = smallest();
+    // So long ago the oldest transaction was committed; returns how long it may stay.
+    let age = |seconds: u64| {
+        let mut state = journal.state.lock();
+        state.oldest = Some(clock::monotonic_ns() - seconds * 1_000_000_000);
+        let left = journal.home_in(&state).unwrap();
+        drop(state);
+        journal.work.notify_all();
+        left / 1000
+    };
+    let commit = |blocks: u64| {
+        let mut handle = journal.start(40).unwrap();
+        change(&journal, &mut handle, blocks);
+        let tid = handle.tid();
+        drop(handle);
+        journal.commit(tid).unwrap();
+    };
+    let waiting = || (journal.checkpoints.lock().len(), journal.pinned());
+    let all_home = || {
+        while journal.state.lock().oldest.is_some() {
+            std::thread::yield_now();
+        }
+        waiting() == (0, 0)
+    };
+    commit(7);
+    commit(5);
+    assert!((9..=10).contains(&age(20)));
+    assert_eq!(waiting(), (2, 7));
+    assert_eq!(age(31), 0);
+    assert!(all_home());
+    commit(3);
+    assert!((23..=24).contains(&age(6)));
+    journal.relieve();
+    assert!(all_home());
+    // Nothing waits, so nobody has to hurry the next time.
+    journal.relieve();
+    commit(1);
+    assert!((23..=24).contains(&age(6)));
+    assert_eq!(waiting(), (1, 1));
     journal.close().unwrap();
 }
 
