@@ -36,3 +36,21 @@ fn large_metadata_takes_many_transactions() {
     assert_eq!(world.map.blocks(), 0);
     world.check();
 }
+
+/// Who only deletes gives back what earlier transactions freed.
+#[test]
+fn deleting_gives_back_what_was_deleted_before() {
+    let world = World::new(image(16, &["-b", "1024", "-J", "size=1"]));
+    world.allocate_unwritten(0, 30);
+    let journal = world.volume.journal().unwrap();
+    journal.flush().unwrap();
+    world.remove(BlockRange::from(FileBlock(20)));
+    journal.flush().unwrap();
+    world.remove(BlockRange::from(FileBlock(10)));
+    let mut waiting = 0;
+    journal.take_released(|run| waiting += run.len);
+    assert_eq!(waiting, 0);
+    journal.flush().unwrap();
+    journal.take_released(|run| waiting += run.len);
+    assert_eq!(waiting, 10);
+}
