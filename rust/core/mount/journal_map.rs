@@ -166,8 +166,8 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, node: &Node<'_>) -> Result {
-        if node.header().entries == 0 && self.next > 0 {
-            // Many entries of a parent could name the same one.
+        if node.header().entries == 0 {
+            // No journal has one; any number of entries of the parents could name the same.
             let fault = Fault::Extent(ExtentFault::EmptyIndex, 0, 0);
             return Err(Error::Corrupt(Place::inode(self.ino), fault));
         }

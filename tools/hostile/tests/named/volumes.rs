@@ -5,7 +5,7 @@
 use crate::disk::{fault_of, Disk, CHAIN, DIRTY, OLD, SMALL, WIDE};
 use host_core::core::error::Error;
 use host_core::format::fault::{
-    Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
+    ExtentFault, Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
 };
 use hostile::places::Kind;
 
@@ -255,6 +255,37 @@ fn a_journal_whose_tree_leads_in_circles() {
         "{fault}"
     );
     assert!(disk.device.reads() < 30);
+}
+
+#[test]
+fn a_journal_whose_leaves_are_one_empty_block() {
+    let mut disk = Disk::new(SMALL);
+    let inode = *disk.seed.places.inode(8).unwrap();
+    let blocks = disk.of(Kind::Other, "/plain");
+    let (index, leaf) = (blocks[0], blocks[1]);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x64);
+    // Without checksums they need no right ones.
+    disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
+    let mut root = vec![0x0a, 0xf3, 1, 0, 4, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    root.extend(disk.block(&index).to_le_bytes());
+    root.resize(60, 0);
+    let mut node = vec![0x0a, 0xf3, 84, 0, 84, 0, 1, 0, 0, 0, 0, 0];
+    for n in 0..84u32 {
+        node.extend((n * 12).to_le_bytes());
+        node.extend(disk.block(&leaf).to_le_bytes());
+        node.extend([0; 4]);
+    }
+    let mut empty = vec![0x0a, 0xf3, 0, 0, 84, 0, 0, 0, 0, 0, 0, 0];
+    empty.resize(1024, 0);
+    disk.put(&inode, 0x28, &root).put(&index, 0, &node);
+    disk.put(&leaf, 0, &empty);
+    let fault = disk.mount_fault();
+    assert!(
+        matches!(fault, Fault::Extent(ExtentFault::EmptyIndex, ..)),
+        "{fault}"
+    );
+    assert!(disk.device.reads() < 30, "{}", disk.device.reads());
 }
 
 #[test]
