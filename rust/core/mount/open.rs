@@ -138,6 +138,22 @@ impl Opened {
         Ok(())
     }
 
+    /// Whether all is where it is in `other`; there may be more of it, as a file system can grow while it
+    /// is mounted.
+    fn is_laid_out_as(&self, other: &Self) -> bool {
+        let layout = |superblock: &Superblock| {
+            let geometry = &superblock.geometry;
+            (
+                geometry.block_size(),
+                geometry.first_data_block(),
+                (geometry.blocks_per_group(), geometry.inodes_per_group()),
+                (geometry.inode_size(), geometry.desc_size()),
+                superblock.journal,
+            )
+        };
+        layout(&self.superblock) == layout(&other.superblock)
+    }
+
     fn needs_recovery(&self) -> bool {
         self.superblock.incompat.has(Incompat::RECOVER)
     }
@@ -187,7 +203,7 @@ impl Opened {
             start.wipe(device)?;
         }
         if start.dirty {
-            self.replay(device, &mut start)?;
+            self.replay(device, &mut start, options)?;
         }
         if start.errno != 0 {
             say(
@@ -206,8 +222,9 @@ impl Opened {
         })
     }
 
-    /// Replays the log. The error fields of the superblock survive it.
-    fn replay(&mut self, device: &Device, start: &mut Start) -> Result {
+    /// Replays the log. The error fields of the superblock survive it; the superblock that it brings is
+    /// judged as the one before was.
+    fn replay(&mut self, device: &Device, start: &mut Start, options: &MountOptions) -> Result {
         let before = self.bytes;
         let done = start.recover(device, &self.superblock.geometry)?;
         events::recover(device, done.transactions, done.blocks);
@@ -219,7 +236,17 @@ impl Opened {
                 done.transactions, done.blocks
             ),
         );
-        *self = Self::read(device)?;
+        let replayed = Self::read(device)?;
+        if !replayed.is_laid_out_as(self) {
+            say(
+                device,
+                Level::Error,
+                format_args!("the log has brought a superblock of another layout"),
+            );
+            return Err(Error::Invalid);
+        }
+        *self = replayed;
+        self.judge(device, options)?;
         let corrupt = |fault| Error::Corrupt(SUPERBLOCK_PLACE, fault);
         let old = RawSuperblock::view(&before).map_err(corrupt)?;
         let new = RawSuperblock::view(&self.bytes).map_err(corrupt)?;

@@ -4,10 +4,11 @@
 
 use crate::disk::{fault_of, Disk, CHAIN, DIRTY, OLD, SMALL, WIDE};
 use host_core::core::error::Error;
+use host_core::format::checksum;
 use host_core::format::fault::{
     ExtentFault, Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
 };
-use hostile::places::Kind;
+use hostile::places::{functions, Kind};
 
 #[test]
 fn absurd_geometry() {
@@ -363,6 +364,52 @@ fn a_log_that_replays_outside() {
         "{fault}"
     );
     assert_eq!(disk.device.writes(), 0, "something was replayed");
+}
+
+/// What the log brings is a superblock like any other: its features may not be supported, and it must
+/// be one of the same disk.
+#[test]
+fn a_log_with_another_superblock() {
+    type Edits = &'static [(u64, u32)];
+    let lies: [Edits; 4] = [
+        // A feature that is refused, and one with which the disk can only be read.
+        &[(0x60, 0x1_0000)],
+        &[(0x64, 0x2000)],
+        // Blocks of 4 KiB.
+        &[(0, 64), (4, 1024), (0x14, 0), (0x18, 2), (0x1c, 2)],
+        // Another inode for the journal.
+        &[(0xe0, 9)],
+    ];
+    for edits in lies {
+        let mut disk = Disk::new(DIRTY);
+        let descriptor = disk.place(Kind::JournalBlock, 0);
+        let size = u64::from(disk.seed.places.block_size);
+        let log = disk.seed.places.log.iter().map(|block| block.get() * size);
+        let copies = log.filter(|at| disk.device.bytes(at + 0x38, 2) == [0x53, 0xef]);
+        for copy in copies {
+            for (at, value) in edits {
+                let bytes = disk.device.bytes(copy + at, 4);
+                let old = u32::from_le_bytes(bytes.try_into().unwrap());
+                let features = matches!(at, 0x60 | 0x64).then_some(old).unwrap_or(0);
+                let new = value | features;
+                disk.device.put(copy + at, &new.to_le_bytes());
+            }
+            let bytes = disk.device.bytes(copy, 1024);
+            let sum = checksum::superblock_sum(&functions(), &bytes).unwrap();
+            disk.device.put(copy + 0x3fc, &sum.to_le_bytes());
+        }
+        disk.put(&descriptor, 0, &[]);
+        match disk.mount() {
+            Ok(fs) => {
+                fs.abandon();
+                panic!("{edits:x?}: it could be mounted");
+            }
+            Err(error) => assert!(
+                matches!(error, Error::Invalid | Error::ReadOnly),
+                "{edits:x?}: {error}"
+            ),
+        }
+    }
 }
 
 #[test]
