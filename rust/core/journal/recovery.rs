@@ -213,8 +213,11 @@ impl<'l> Scan<'l> {
         Ok(block)
     }
 
-    /// Refuses a plan that would write outside the file system, over the journal, or wrong bytes.
-    fn check(&self, blocks: u64) -> Result {
+    /// Refuses a plan that would write outside the device, over the journal, or wrong bytes. The end of
+    /// the file system says nothing: the log may have it grow.
+    fn check(&self) -> Result {
+        let size = u64::from(self.device.block_size());
+        let blocks = self.device.size_bytes().checked_div(size).unwrap_or(0);
         let journal = self.log.places()?;
         // No two runs share a block: `journal_map` saw to that.
         let holds = |block: &DiskBlock| {
@@ -277,7 +280,7 @@ pub(super) fn recover(
     };
     let mut scan = Scan::new(log, device, start, first);
     scan.run(u32::MAX)?;
-    scan.check(geometry.block_count())?;
+    scan.check()?;
     Ok(Recovered {
         next: scan.tid,
         transactions: scan.transactions,

@@ -366,6 +366,22 @@ fn a_log_that_replays_outside() {
     assert_eq!(disk.device.writes(), 0, "something was replayed");
 }
 
+/// As a log in which the file system was made larger.
+#[test]
+fn a_log_that_replays_behind_the_end_on_the_disk() {
+    let mut disk = Disk::new(DIRTY);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let descriptor = disk.place(Kind::JournalBlock, 0);
+    let size = u64::from(disk.seed.places.block_size);
+    disk.put(&superblock, 4, &4000u32.to_le_bytes());
+    disk.put(&descriptor, 12, &4090u32.to_be_bytes());
+    let fs = disk.mount().unwrap();
+    let logged = disk.seed.places.log[2].get() * size;
+    assert!(disk.device.bytes(4090 * size, 1024) == disk.device.bytes(logged, 1024));
+    assert_eq!(disk.word(&superblock, 4), 4096);
+    fs.abandon();
+}
+
 /// What the log brings is a superblock like any other: its features may not be supported, and it must
 /// be one of the same disk.
 #[test]
