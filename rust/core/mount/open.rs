@@ -250,7 +250,8 @@ impl Opened {
         let corrupt = |fault| Error::Corrupt(SUPERBLOCK_PLACE, fault);
         let old = RawSuperblock::view(&before).map_err(corrupt)?;
         let new = RawSuperblock::view(&self.bytes).map_err(corrupt)?;
-        let lost = old.error_count.get() != new.error_count.get()
+        // What is noted in a transaction is newer than what is on the disk.
+        let lost = old.error_count.get() > new.error_count.get()
             || old.state.get() & state::ERROR & !new.state.get() != 0;
         if lost && old.error_count.get() != 0 {
             superblock::write_raw(device, &self.superblock.geometry, &self.checksums, |raw| {

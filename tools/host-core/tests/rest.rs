@@ -79,6 +79,23 @@ fn an_error_while_frozen() {
     assert_eq!(errors(&survives(crashed, "/after/399")), 1);
 }
 
+/// What the log has of errors may be newer than what the disk has.
+#[test]
+fn errors_in_the_log() {
+    let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+    let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    fs.create("/file", 0o644).unwrap();
+    fs.fs.test_error("in its place");
+    fs.fs.freeze().unwrap();
+    fs.fs.thaw().unwrap();
+    fs.fs.test_error("in the log");
+    fs.sync().unwrap();
+    let crashed = device.contents();
+    fs.abandon();
+    assert_eq!(errors(&crashed), 1);
+    assert_eq!(errors(&survives(crashed, "/file")), 2);
+}
+
 #[test]
 fn an_error_just_before_a_remount() {
     let device = Recording::new(mkfs(SIZE, SMALL_LOG));
