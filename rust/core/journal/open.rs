@@ -109,8 +109,12 @@ impl Start {
 
     /// Empties a dirty log on disk without replaying it: for a file system that does not say that it
     /// needs recovery, whose log is a leftover.
+    ///
+    /// Its transactions stay where they are and are valid each for itself; the next one that is written
+    /// has a number behind all of them, each of which takes a block at least. Otherwise one of them could
+    /// be taken for what follows on a new one.
     pub fn wipe(&mut self, device: &Device) -> Result {
-        self.next = self.next.next();
+        self.next = Tid(self.next.0.wrapping_add(self.log.len()));
         self.log
             .write_superblock(device, None, self.next, self.errno)?;
         self.dirty = false;
