@@ -61,7 +61,12 @@ impl ContextOps for Rext4 {
         cx: &Context<'_>,
     ) -> Result<Rooted> {
         options.mount.read_only = cx.is_read_only();
-        let fs = Filesystem::mount(sb.device(), &options.mount).inspect_err(|error| {
+        let device = sb.device().inspect_err(|_| {
+            cx.error(format_args!(
+                "the page cache of the device cannot be written"
+            ));
+        });
+        let fs = Filesystem::mount(device?, &options.mount).inspect_err(|error| {
             // What is refused was explained in the log.
             if matches!(error, CoreError::Corrupt(..) | CoreError::Io(_)) {
                 cx.error(format_args!("{error}"));

@@ -193,12 +193,21 @@ impl Device {
         self.block_size.load(Ordering::Relaxed)
     }
 
-    /// Sets the block size, once, while mounting. The device must be able to transfer such blocks.
+    /// Sets the block size, once, while mounting; of the device's page cache too, which is written and
+    /// emptied if it had another one. The device must be able to transfer such blocks.
     pub fn set_block_size(&self, bytes: u32) -> Result<(), DeviceError> {
         // SAFETY: Open: the type invariant.
         let smallest = unsafe { bindings::bdev_logical_block_size(self.raw()) };
         if !bytes.is_power_of_two() || bytes < smallest {
             return Err(DeviceError::Io);
+        }
+        if !self.mount.is_null() {
+            let size = c_int::try_from(bytes).map_err(|_| DeviceError::Io)?;
+            // SAFETY: The type invariant: the superblock is live and has the device open. Nobody else
+            // changes these fields of one that is being mounted.
+            if unsafe { bindings::sb_set_blocksize(self.mount, size) } == 0 {
+                return Err(DeviceError::Io);
+            }
         }
         self.block_size.store(bytes, Ordering::Relaxed);
         Ok(())

@@ -284,11 +284,15 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
         Self(sb, PhantomData)
     }
 
-    /// The block device.
-    pub fn device(&mut self) -> Device {
+    /// The block device. What others have changed in its page cache has been written, and is not in
+    /// the cache any more: a [`Device`] goes around it.
+    pub fn device(&mut self) -> Result<Device> {
         const { assert!(F::ON_DEVICE) };
         // SAFETY: `get_tree_bdev` has opened it.
-        unsafe { Device::of_mount(self.0) }
+        unsafe {
+            settle_page_cache(self.0)?;
+            Ok(Device::of_mount(self.0))
+        }
     }
 
     /// The device number, as trace events print it.
@@ -427,17 +431,42 @@ impl<F: FileSystem> FilledSuper<'_, F> {
     }
 }
 
+/// Writes what others have changed in the page cache of the device, and drops what is in it: those who
+/// have the device open shall read what was written around the cache, and not write back what was there
+/// before.
+///
+/// # Safety
+///
+/// The device of `sb` must be open, or there is none: it could not be opened.
+unsafe fn settle_page_cache(sb: *mut bindings::super_block) -> Result {
+    // SAFETY: The caller says so.
+    unsafe {
+        let device = (*sb).s_bdev;
+        if device.is_null() {
+            return Ok(());
+        }
+        let synced = bindings::sync_blockdev(device);
+        bindings::invalidate_bdev(device);
+        to_result(synced)
+    }
+}
+
 /// Takes the data out of a superblock and drops it, if it has any.
 ///
 /// # Safety
 ///
 /// `sb` must be of a type registered for `F`, and no [`SuperBlock`] reference to it may be used or
-/// made afterwards.
+/// made afterwards. Its device, if it has one, must be open.
 pub(super) unsafe fn detach<F: FileSystem>(sb: *mut bindings::super_block) {
     // SAFETY: The caller has the superblock to itself.
     let info = unsafe { ptr::replace(ptr::addr_of_mut!((*sb).s_fs_info), ptr::null_mut()) };
     if !info.is_null() {
         // SAFETY: It came from `into_foreign` in `attach`.
         drop(unsafe { <Pin<KBox<SuperInfo<F>>>>::from_foreign(info.cast()) });
+    }
+    if F::ON_DEVICE {
+        // What others wrote and the device did not take is no error of this mount's.
+        // SAFETY: The caller says so.
+        let _ = unsafe { settle_page_cache(sb) };
     }
 }

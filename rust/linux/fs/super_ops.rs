@@ -313,7 +313,13 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     /// As for [`Self::alloc_inode`].
     unsafe extern "C" fn freeze_fs(sb: *mut bindings::super_block) -> ffi::c_int {
         // SAFETY: The VFS calls it between mounting and unmounting.
-        from_result(|| F::freeze_fs(unsafe { SuperBlock::from_raw(sb) }).map(|()| 0))
+        let frozen = F::freeze_fs(unsafe { SuperBlock::from_raw(sb) });
+        if F::ON_DEVICE {
+            // Who copies the frozen device reads it by way of its page cache.
+            // SAFETY: As above; the device of a mount is open.
+            unsafe { bindings::invalidate_bdev((*sb).s_bdev) };
+        }
+        from_result(|| frozen.map(|()| 0))
     }
 
     /// # Safety
