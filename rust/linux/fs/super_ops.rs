@@ -32,7 +32,8 @@ pub trait SuperOps: FileSystem {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// An inode marked dirty is to be written; with `wait`, until it is durable.
+    /// An inode marked dirty is to be written; with `wait`, until it is durable. Without, it is enough
+    /// that [`Self::sync_fs`] makes it so.
     fn write_inode(_inode: &Inode<Self>, _wait: bool) -> Result {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -294,8 +295,10 @@ impl<F: FileSystem + SuperOps> SuperVTable<F> {
     ) -> ffi::c_int {
         from_result(|| {
             // SAFETY: The VFS passes a live inode and control.
-            let (inode, mode) = unsafe { (Inode::from_raw(inode), (*wbc).sync_mode) };
-            F::write_inode(inode, mode == bindings::writeback_sync_modes_WB_SYNC_ALL)?;
+            let (inode, control) = unsafe { (Inode::from_raw(inode), &*wbc) };
+            let all = control.sync_mode == bindings::writeback_sync_modes_WB_SYNC_ALL;
+            // A sync of the whole file system ends in `sync_fs`.
+            F::write_inode(inode, all && control.for_sync() == 0)?;
             Ok(0)
         })
     }
