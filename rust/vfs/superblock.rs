@@ -118,7 +118,6 @@ fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Arc<Filesystem>) -> Result {
     };
     sb.set_magic(MAGIC)
         .set_max_bytes(fs.max_file_size())
-        .set_max_links(65_000)
         .set_times(granularity, min, max)
         .set_uuid(&fs.uuid())
         .set_cgroup_writeback()

@@ -343,12 +343,6 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
         self
     }
 
-    /// The limit of hard links to one inode.
-    pub fn set_max_links(&mut self, links: u32) -> &mut Self {
-        self.0.s_max_links = links;
-        self
-    }
-
     /// The granularity of times in nanoseconds, and their range in seconds since 1970.
     pub fn set_times(&mut self, granularity: u32, min: i64, max: i64) -> &mut Self {
         self.0.s_time_gran = granularity;
