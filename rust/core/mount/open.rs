@@ -4,7 +4,7 @@
 //! order. Nothing is written before the disk was judged.
 
 use super::features::{refuses_reading, refuses_writing};
-use super::options::{Effective, ErrorPolicy, MountOptions};
+use super::options::{Effective, ErrorPolicy, Ignored, MountOptions};
 use super::superblock::{self, mark_in_use};
 use super::{journal_map, Filesystem};
 use crate::core::alloc::Allocator;
@@ -313,6 +313,13 @@ impl Filesystem {
                 let _ = journal.close();
             }
             return Err(error);
+        }
+        if let Some(ignored) = Ignored::of(&filesystem.volume.superblock) {
+            say(
+                device,
+                Level::Warning,
+                format_args!("options of the superblock are ignored: {ignored}"),
+            );
         }
         events::mount(device, filesystem.is_read_only());
         Ok(filesystem)

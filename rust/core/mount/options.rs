@@ -2,7 +2,8 @@
 
 //! The values of mount options. Their syntax is the VFS's matter.
 
-use crate::format::superblock::{default_mount, Superblock};
+use crate::format::superblock::{default_mount as default, Superblock};
+use core::fmt;
 
 pub use crate::format::superblock::ErrorPolicy;
 
@@ -52,11 +53,69 @@ impl Effective {
             None | Some(0) => DEFAULT_COMMIT_SECONDS,
             Some(seconds) => seconds.min(MAX_COMMIT_SECONDS),
         };
-        let quiet = superblock.default_mount_opts & default_mount::NOBARRIER != 0;
+        let quiet = superblock.default_mount_opts & default::NOBARRIER != 0;
         Self {
             errors,
             commit_milliseconds: seconds.saturating_mul(1000),
             barrier: options.barrier.unwrap_or(!quiet),
         }
+    }
+}
+
+/// Mount options that the superblock asks for (`tune2fs -o`) and that are not done; it prints their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ignored(u32);
+
+impl Ignored {
+    /// Bits of the superblock's options, what they are then, and their names.
+    const NAMES: [(u32, u32, &str); 6] = [
+        (default::BSDGROUPS, default::BSDGROUPS, "bsdgroups"),
+        (default::UID16, default::UID16, "nouid32"),
+        (default::DATA_MODE, 0x20, "data=journal"),
+        (default::DATA_MODE, 0x60, "data=writeback"),
+        (default::DISCARD, default::DISCARD, "discard"),
+        (default::NODELALLOC, default::NODELALLOC, "nodelalloc"),
+    ];
+
+    /// Those of this superblock, if there are any.
+    pub(super) fn of(superblock: &Superblock) -> Option<Self> {
+        let ignored = Self(superblock.default_mount_opts);
+        let any = ignored.names().next().is_some();
+        any.then_some(ignored)
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let asked = Self::NAMES
+            .iter()
+            .filter(move |(mask, bits, _)| self.0 & mask == *bits);
+        asked.map(|(.., name)| *name)
+    }
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, name) in self.names().enumerate() {
+            f.write_str(if n > 0 { ", " } else { "" })?;
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_done_is_named() {
+        let names = |bits: u32| std::format!("{}", Ignored(bits));
+        let done =
+            default::XATTR_USER | default::ACL | default::NOBARRIER | default::BLOCK_VALIDITY;
+        assert_eq!(names(done | 0x40), "");
+        assert_eq!(names(0x20), "data=journal");
+        assert_eq!(
+            names(done | 0x60 | default::BSDGROUPS | default::NODELALLOC),
+            "bsdgroups, data=writeback, nodelalloc"
+        );
     }
 }
