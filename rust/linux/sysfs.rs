@@ -10,7 +10,7 @@ use core::fmt::{self, Write};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use kernel::error::{from_result, to_result};
-use kernel::ffi::c_char;
+use kernel::ffi::{c_char, c_int};
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
@@ -53,7 +53,7 @@ impl<T> File<T> {
         Self::new(name, 0o444, Some(show), None)
     }
 
-    /// A file that the superuser can write to.
+    /// A file that who may administer the system (`CAP_SYS_ADMIN`) can write to.
     pub const fn writable(name: &'static CStr, store: Store<T>) -> Self {
         Self::new(name, 0o200, None, Some(store))
     }
@@ -268,6 +268,10 @@ impl<T: Values> Table<T> {
                 )
             };
             let store = file.store.ok_or(EIO)?;
+            // SAFETY: Asks about the calling task.
+            if !unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) } {
+                return Err(EPERM);
+            }
             store(&shown.values, bytes)?;
             Ok(len as isize)
         })
