@@ -26,6 +26,7 @@ use crate::linux::fs::inode::Inode;
 use crate::linux::fs::FileSystem;
 use crate::linux::mm::shrinker::Shrinker;
 use crate::linux::sysfs::Folder;
+use core::ops::Deref;
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
@@ -33,13 +34,24 @@ use kernel::sync::SetOnce;
 /// The file system type.
 pub(crate) struct Rext4;
 
-/// What one mount needs.
+/// A mounted file system; it is unmounted when this is dropped.
+struct Mounted(Arc<Filesystem>);
+
+impl Deref for Mounted {
+    type Target = Filesystem;
+
+    fn deref(&self) -> &Filesystem {
+        &self.0
+    }
+}
+
+/// What one mount needs. It is dropped in this order: nobody comes from outside while it is unmounted.
 pub(crate) struct Mount {
-    fs: Arc<Filesystem>,
     /// What it shows in sysfs; set before the mount is seen by anybody.
     sysfs: SetOnce<Folder<sysfs::Shown>>,
     /// Gives metadata blocks back when memory runs short.
     _shrinker: Shrinker<Filesystem>,
+    fs: Mounted,
 }
 
 /// What an inode carries beside the VFS's fields.

@@ -5,10 +5,9 @@
 use super::error::OrErrno;
 use super::iget::{from_vfs, iget};
 use super::sysfs::Shown;
-use super::{options, writeback, xattr, InodeExt, Mount, Rext4};
+use super::{options, writeback, xattr, InodeExt, Mount, Mounted, Rext4};
 use crate::core::error::Error as CoreError;
 use crate::core::mount::{ErrorPolicy, Filesystem};
-use crate::core::platform::Arc;
 use crate::format::geometry::special;
 use crate::linux::fs::attr::{Space, StatFs};
 use crate::linux::fs::context::{Context, ContextOps};
@@ -27,10 +26,10 @@ type Result<T = ()> = kernel::error::Result<T>;
 /// What `statfs` names ext4 by.
 const MAGIC: u64 = 0xef53;
 
-impl Drop for Mount {
+impl Drop for Mounted {
     fn drop(&mut self) {
         // The device is still open. Errors were logged where they happened; nobody is left to be told.
-        let _ = self.fs.unmount();
+        let _ = self.0.unmount();
     }
 }
 
@@ -72,20 +71,15 @@ impl ContextOps for Rext4 {
                 cx.error(format_args!("{error}"));
             }
         });
-        let fs = fs.errno()?;
-        let shrinker = Shrinker::register(c"rext4-metadata", fs.clone());
-        if shrinker.is_err() {
-            // The `Drop` of `Mount` does it for every later failure.
-            fs.unmount().errno()?;
-        }
+        let fs = Mounted(fs.errno()?);
         let mount = Mount {
-            _shrinker: shrinker?,
             sysfs: SetOnce::new(),
+            _shrinker: Shrinker::register(c"rext4-metadata", fs.0.clone())?,
             fs,
         };
         describe(&mut sb, &mount.fs)?;
         let sb = sb.attach(mount)?;
-        let shown = Shown(sb.data().fs.clone());
+        let shown = Shown(sb.data().fs.0.clone());
         sb.data().sysfs.populate(sb.sysfs_folder(shown)?);
         let root = iget(&sb, special::ROOT)?;
         sb.set_root(root)
@@ -108,7 +102,7 @@ impl ContextOps for Rext4 {
 }
 
 /// Tells the VFS about the file system.
-fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Arc<Filesystem>) -> Result {
+fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Filesystem) -> Result {
     sb.set_block_size(fs.block_size())?;
     let (min, max) = fs.time_range();
     let granularity = if fs.has_nanoseconds() {
