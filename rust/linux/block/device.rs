@@ -373,13 +373,25 @@ impl Device {
     fn write_checked(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
         let mut plug = MaybeUninit::<bindings::blk_plug>::uninit();
         let mut chain: Option<Bio> = None;
+        let mut ended = Ok(());
         // SAFETY: The plug stays in place until `blk_finish_plug`, which `submit_and_wait` calls; at
         // least one run is sent, so it does.
         unsafe { bindings::blk_start_plug(plug.as_mut_ptr()) };
         for run in (Run { blocks }) {
             let sector = run.first().map_or(0, |(block, _)| *block)
                 * (u64::from(self.block_size()) / SECTOR);
-            let bio = Bio::new(self, sector, run.len() as u32, class.flags());
+            let (pieces, flags) = (run.len() as u32, class.flags());
+            let bio = match Bio::new_at_once(self, sector, pieces, flags) {
+                Some(bio) => bio,
+                None => {
+                    // Who waits for memory of the pool must have none of it.
+                    let sent = chain
+                        .take()
+                        .map_or(Ok(()), |last| last.submit_and_wait(None));
+                    ended = ended.and(sent);
+                    Bio::new(self, sector, pieces, flags)
+                }
+            };
             for (_, contents) in run {
                 // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below, as do the
                 // references to them, which keep everybody from writing. The bio has room.
@@ -393,7 +405,8 @@ impl Device {
             }
             chain = Some(bio.after(chain));
         }
-        chain.map_or(Ok(()), |last| last.submit_and_wait(Some(plug.as_mut_ptr())))
+        let sent = chain.map_or(Ok(()), |last| last.submit_and_wait(Some(plug.as_mut_ptr())));
+        ended.and(sent)
     }
 
     /// Writes one block so that it and, with `barrier`, all that was written before are durable when
@@ -471,17 +484,37 @@ impl Device {
 struct Bio(NonNull<bindings::bio>);
 
 impl Bio {
-    /// An empty request at `sector` with room for `pieces` pieces of memory.
+    /// An empty request at `sector` with room for `pieces` pieces of memory. Waits until there is memory;
+    /// the caller has no other request that is not sent, as one that others wait for may be that memory.
     fn new(device: &Device, sector: u64, pieces: u32, flags: c_uint) -> Self {
+        loop {
+            // The allocation may sleep, and does not fail then.
+            if let Some(bio) = Self::alloc(device, sector, (pieces, flags), bindings::GFP_KERNEL) {
+                return bio;
+            }
+        }
+    }
+
+    /// As [`Self::new`], but if there is no memory at once the answer is `None`.
+    fn new_at_once(device: &Device, sector: u64, pieces: u32, flags: c_uint) -> Option<Self> {
+        Self::alloc(device, sector, (pieces, flags), bindings::GFP_NOWAIT)
+    }
+
+    fn alloc(
+        device: &Device,
+        sector: u64,
+        (pieces, flags): (u32, c_uint),
+        memory: bindings::gfp_t,
+    ) -> Option<Self> {
         let pieces = pieces.min(bindings::BIO_MAX_VECS) as u16;
         // INVARIANT: It was just made.
-        // SAFETY: The device is open. With these flags the allocation sleeps and does not fail: the
-        // pool gives back what earlier requests, all submitted, held.
-        Self(unsafe {
-            let bio = bindings::bio_alloc(device.raw(), pieces, flags, bindings::GFP_KERNEL);
-            ptr::addr_of_mut!((*bio).bi_iter.bi_sector).write(sector);
-            NonNull::new_unchecked(bio)
-        })
+        // SAFETY: The device is open; what was allocated is ours.
+        unsafe {
+            let bio = bindings::bio_alloc(device.raw(), pieces, flags, memory);
+            let bio = NonNull::new(bio)?;
+            ptr::addr_of_mut!((*bio.as_ptr()).bi_iter.bi_sector).write(sector);
+            Some(Self(bio))
+        }
     }
 
     fn raw(&self) -> *mut bindings::bio {
