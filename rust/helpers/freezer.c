@@ -2,7 +2,8 @@
 
 #include <linux/freezer.h>
 
-bool rext4_helper_set_freezable(void)
+/* Its result is of no use, and without CONFIG_FREEZER it has none. */
+void rext4_helper_set_freezable(void)
 {
-	return set_freezable();
+	set_freezable();
 }
