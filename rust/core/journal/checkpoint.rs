@@ -99,7 +99,8 @@ impl Journal {
         let age = clock::monotonic_ns().saturating_sub(state.oldest?) / 1_000_000;
         let limit = match self.memory_is_short.load(Ordering::Relaxed) {
             true => HOME_SOON,
-            false => HOME_AFTER,
+            // Who lets commits wait longer wants the disk left alone as long.
+            false => HOME_AFTER.max(self.interval.load(Ordering::Relaxed)),
         };
         Some(limit.saturating_sub(age))
     }

@@ -88,6 +88,7 @@ fn revocations_are_paid_for() {
 #[test]
 fn what_is_old_goes_home() {
     let journal = smallest();
+    journal.set_interval(5_000);
     // So long ago the oldest transaction was committed; returns how long it may stay.
     let age = |seconds: u64| {
         let mut state = journal.state.lock();
@@ -118,6 +119,9 @@ fn what_is_old_goes_home() {
     assert_eq!(age(31), 0);
     assert!(all_home());
     commit(3);
+    journal.set_interval(40_000);
+    assert!((8..=9).contains(&age(31)));
+    journal.set_interval(5_000);
     assert!((23..=24).contains(&age(6)));
     journal.relieve();
     assert!(all_home());
