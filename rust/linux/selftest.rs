@@ -16,7 +16,6 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::error::from_err_ptr;
 use kernel::prelude::*;
-use kernel::str::CStrExt as _;
 
 /// Fails the test that it stands in.
 macro_rules! check {

@@ -188,7 +188,7 @@ impl ContextOps for OneFileFs {
 
     fn fill_super(mut sb: NewSuper<'_, Self>, _: &mut (), _: &Context<'_>) -> Result<Rooted> {
         sb.set_block_size(BLOCK as u32)?;
-        let bytes = sb.device().size_bytes();
+        let bytes = sb.device()?.size_bytes();
         sb.set_magic(MAGIC)
             .set_max_bytes(bytes)
             .set_times(1, 0, i64::MAX)
