@@ -231,25 +231,36 @@ fn a_journal_with_a_hole() {
     );
 }
 
+/// A node of an extent tree with room for `max` entries: children by their first block, all in the block `child`.
+fn node(max: u8, depth: u8, firsts: &[u32], child: u32) -> Vec<u8> {
+    let count = u8::try_from(firsts.len()).unwrap();
+    let mut node = vec![0x0a, 0xf3, count, 0, max, 0, depth, 0, 0, 0, 0, 0];
+    for first in firsts {
+        node.extend(first.to_le_bytes());
+        node.extend(child.to_le_bytes());
+        node.extend([0; 4]);
+    }
+    node
+}
+
+/// Nothing needs a right checksum any more.
+fn without_checksums(disk: &mut Disk) {
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x64);
+    disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
+}
+
 #[test]
 fn a_journal_whose_tree_leads_in_circles() {
     let mut disk = Disk::new(SMALL);
     let inode = *disk.seed.places.inode(8).unwrap();
     // An index whose children are one empty leaf.
     let leaf = disk.of(Kind::Other, "/plain")[0];
-    let mut root = vec![0x0a, 0xf3, 4, 0, 4, 0, 1, 0, 0, 0, 0, 0];
-    for n in 0..4u32 {
-        root.extend((n * 256).to_le_bytes());
-        root.extend(disk.block(&leaf).to_le_bytes());
-        root.extend([0; 4]);
-    }
-    let mut node = vec![0x0a, 0xf3, 0, 0, 84, 0, 0, 0, 0, 0, 0, 0];
-    node.resize(1024, 0);
-    let superblock = disk.place(Kind::Superblock, 0);
-    let features = disk.word(&superblock, 0x64);
-    // Without checksums it needs no right one.
-    disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
-    disk.put(&leaf, 0, &node).put(&inode, 0x28, &root);
+    let root = node(4, 1, &[0, 256, 512, 768], disk.block(&leaf));
+    let mut empty = node(84, 0, &[], 0);
+    empty.resize(1024, 0);
+    without_checksums(&mut disk);
+    disk.put(&leaf, 0, &empty).put(&inode, 0x28, &root);
     let fault = disk.mount_fault();
     assert!(
         matches!(fault, Fault::Extent(..) | Fault::Journal(..)),
@@ -264,22 +275,14 @@ fn a_journal_whose_leaves_are_one_empty_block() {
     let inode = *disk.seed.places.inode(8).unwrap();
     let blocks = disk.of(Kind::Other, "/plain");
     let (index, leaf) = (blocks[0], blocks[1]);
-    let superblock = disk.place(Kind::Superblock, 0);
-    let features = disk.word(&superblock, 0x64);
-    // Without checksums they need no right ones.
-    disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
-    let mut root = vec![0x0a, 0xf3, 1, 0, 4, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    root.extend(disk.block(&index).to_le_bytes());
+    let mut root = node(4, 2, &[0], disk.block(&index));
     root.resize(60, 0);
-    let mut node = vec![0x0a, 0xf3, 84, 0, 84, 0, 1, 0, 0, 0, 0, 0];
-    for n in 0..84u32 {
-        node.extend((n * 12).to_le_bytes());
-        node.extend(disk.block(&leaf).to_le_bytes());
-        node.extend([0; 4]);
-    }
-    let mut empty = vec![0x0a, 0xf3, 0, 0, 84, 0, 0, 0, 0, 0, 0, 0];
+    let firsts: Vec<u32> = (0..84).map(|n| n * 12).collect();
+    let children = node(84, 1, &firsts, disk.block(&leaf));
+    let mut empty = node(84, 0, &[], 0);
     empty.resize(1024, 0);
-    disk.put(&inode, 0x28, &root).put(&index, 0, &node);
+    without_checksums(&mut disk);
+    disk.put(&inode, 0x28, &root).put(&index, 0, &children);
     disk.put(&leaf, 0, &empty);
     let fault = disk.mount_fault();
     assert!(
