@@ -9,6 +9,7 @@ crash-load.py verify DIR PROMISES: checks what is in DIR against the promises; p
 
 import os
 import random
+import shutil
 import sys
 import threading
 
@@ -112,10 +113,34 @@ def churn(rng, base, tag):
             pass
 
 
+def great(rng, base, tag):
+    """Trees of hundreds of nodes and directories of hundreds of blocks, which come and go at once: many revocations."""
+    path, folder = os.path.join(base, f"great-{tag}"), os.path.join(base, f"great-folder-{tag}")
+    stride = 2 * os.statvfs(base).f_bsize
+    while True:
+        try:
+            with open(path, "wb", buffering=0) as file:
+                for n in range(rng.randint(500, 4000)):
+                    os.pwrite(file.fileno(), b"x", n * stride)
+                os.fsync(file.fileno())
+                file.truncate(rng.choice([0, stride, 100 * stride]))
+            os.makedirs(folder, exist_ok=True)
+            names = [os.path.join(folder, f"{n}-{'long' * 50}") for n in range(rng.randint(100, 1000))]
+            for name in names:
+                os.link(path, name)
+            os.sync()
+            os.unlink(path)
+            for name in names:
+                os.unlink(name)
+            os.rmdir(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def write(base, seed):
     """Runs all kinds of load until the end."""
     tag = seed
-    for number, work in enumerate((append, small, replace, churn)):
+    for number, work in enumerate((append, small, replace, churn, great)):
         rng = random.Random(f"{seed} {number}")
         threading.Thread(target=work, args=(rng, base, tag), daemon=True).start()
     threading.Event().wait()
