@@ -21,3 +21,8 @@ void rext4_helper_fs_reclaim_release(gfp_t gfp)
 {
 	fs_reclaim_release(gfp);
 }
+
+void rext4_helper_memalloc_retry_wait(gfp_t gfp)
+{
+	memalloc_retry_wait(gfp);
+}

@@ -2,6 +2,7 @@
 
 //! Fallible allocation: the names of the `kernel` crate that the file system uses.
 
+use super::bindings;
 use core::mem::MaybeUninit;
 use kernel::alloc::{flags, Flags, KBox, KVVec};
 use kernel::sync::UniqueArc;
@@ -18,6 +19,12 @@ pub type Vec<T> = KVVec<T>;
 
 /// A heap value.
 pub type Box<T> = KBox<T>;
+
+/// Waits a little for memory that an allocation did not get, where nothing but trying again can be done.
+pub fn wait_for_memory() {
+    // SAFETY: It only lets the current task sleep, as every allocation with [`GFP`] may.
+    unsafe { bindings::memalloc_retry_wait(bindings::GFP_KERNEL) };
+}
 
 /// Memory for a shared value that is not there yet.
 pub struct ArcRoom<T>(UniqueArc<MaybeUninit<T>>);

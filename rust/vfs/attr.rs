@@ -132,13 +132,15 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     if !inode.is_regular() {
         return Err(EINVAL);
     }
+    let core = inode.core()?;
+    inode.fs().writable().errno()?;
     inode.size_allowed(size)?;
     let old = inode.size();
     inode.wait_for_direct_io();
     let locked = inode.lock_invalidate();
     let settled = inode
         .fs()
-        .resize(inode.core()?, old, size)
+        .resize(core, old, size)
         .zero(|end| {
             let len = end.end.saturating_sub(end.start);
             iomap::zero_range::<Rext4, map::Write>(inode, end.start, len).map(drop)
@@ -148,6 +150,10 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     // moves the disk's size up.
     inode.truncate_setsize(size);
     let done = inode.fs().truncate(settled).errno();
+    if done.is_err() {
+        // What the disk still has belongs to the file.
+        inode.set_size(core.disk_size().min(old).max(size));
+    }
     if size == 0 && old > 0 {
         inode.data().rewritten.store(true, Relaxed);
     }

@@ -102,11 +102,14 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
         return Err(EOPNOTSUPP);
     }
     let inode = iocb.inode();
+    inode.fs().writable().errno()?;
     let locked = inode.lock();
     let count = iocb.write_checks(from)?;
     if count == 0 {
         return Ok(0);
     }
+    // The folio of a block to which a direct write is under way would be filled with what was there before.
+    inode.wait_for_direct_io();
     iocb.modified()?;
     let old = inode.size();
     if iocb.pos() > old {
@@ -194,6 +197,7 @@ fn direct_part<'a>(
     from: &mut IovIter<'_>,
 ) -> Result<(Kiocb<'a, Rext4>, Result<usize>)> {
     let inode = iocb.inode();
+    inode.fs().writable().errno()?;
     let nowait = iocb.is_nowait();
     // Dropping set-user-ID bits and capabilities changes the inode.
     if inode.has_no_privileges() && !iocb.is_append() {

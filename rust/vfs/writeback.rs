@@ -9,10 +9,12 @@
 use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
+use crate::core::error::Error as CoreError;
 use crate::core::events::{self, Pass};
 use crate::core::mount::Landed;
 use crate::core::platform::{NofsScope, Vec, GFP};
 use crate::format::units::DiskBlock;
+use crate::linux::alloc::wait_for_memory;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::writeback::{Control, Finished, Write, WritebackOps};
 use crate::linux::iomap::Mapping;
@@ -27,10 +29,14 @@ impl WritebackOps<Rext4> for Writeback {
     fn map(inode: &Inode<Rext4>, pos: u64, len: u32) -> Result<Mapping> {
         events::writepage(inode.fs().device(), inode.core()?.ino(), pos, len);
         let (first, _) = blocks_of(inode, pos, u64::from(len))?;
-        let mapping = inode
-            .fs()
-            .begin_writeback(inode.core()?, first, inode.size())
-            .errno()?;
+        let (fs, core) = (inode.fs(), inode.core()?);
+        // After an error iomap drops the data.
+        let mapping = loop {
+            match fs.begin_writeback(core, first, inode.size()) {
+                Err(CoreError::NoMemory) => wait_for_memory(),
+                found => break found.errno()?,
+            }
+        };
         Ok(in_bytes(inode, &mapping, for_writeback))
     }
 

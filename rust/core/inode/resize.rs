@@ -74,7 +74,7 @@ impl<'i> Zeroed<'i> {
         let Resize { old, new, .. } = self.0;
         let kept = old.min(new);
         let is_cut = new < old && kept.checked_rem(self.0.block_size) != Some(0);
-        (disk_size <= kept || new > old || is_cut).then_some((disk_size.min(kept), kept))
+        (disk_size < kept || new > old || is_cut).then_some((disk_size.min(kept), kept))
     }
 
     /// Lets `write` write the page cache back, from one byte up to and with another, and wait for it,
@@ -136,6 +136,9 @@ mod tests {
         // Cut between blocks: nothing.
         assert_eq!(asked(3000, 2048, 3000), (None, None));
         assert_eq!(asked(3000, 0, 3000), (None, None));
+        // Neither is there anything to write of what was never on the disk and is dropped.
+        assert_eq!(asked(3000, 0, 0), (None, None));
+        assert_eq!(asked(5000, 1024, 1024), (None, None));
         // What is not on the disk, and will be covered, is written.
         assert_eq!(asked(5000, 4096, 1024), (None, Some((1024, 4096))));
         assert_eq!(asked(5000, 5000, 1024), (None, Some((1024, 5000))));

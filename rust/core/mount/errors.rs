@@ -234,7 +234,7 @@ impl Filesystem {
     }
 
     /// [`Error::ReadOnly`], or [`Error::Shutdown`] after one, unless changes are possible.
-    pub(super) fn writable(&self) -> Result {
+    pub fn writable(&self) -> Result {
         if self.is_read_only() {
             return Err(self.stopped());
         }

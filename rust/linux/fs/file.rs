@@ -307,10 +307,14 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
     ) -> ffi::c_int {
         // SAFETY: The VFS's objects are live.
         unsafe {
-            errno(O::open(
-                Inode::from_raw(inode),
-                &Opening(File::from_raw(file)),
-            ))
+            // Who did not ask for large files gets none.
+            match bindings::generic_file_open(inode, file) {
+                0 => errno(O::open(
+                    Inode::from_raw(inode),
+                    &Opening(File::from_raw(file)),
+                )),
+                error => error,
+            }
         }
     }
 
