@@ -55,6 +55,10 @@ soak: modules ## Guests killed under load, again and again (TIME=3600 seconds); 
 bench-io: modules ## Count bios, KiB and flushes per operation, beside the C driver
 	@tools/bench/io
 
+.PHONY: bench-instructions
+bench-instructions: modules ## Count instructions per operation, beside the C driver
+	@tools/bench/instructions
+
 .PHONY: guest
 guest: modules ## A shell in the guest, with rext4 loaded
 	@tools/guest
