@@ -44,7 +44,7 @@ impl FileMap {
         len: u32,
     ) -> Result<(Mapping, bool)> {
         let mut len = len.max(1);
-        let mut spare = Spare::default();
+        let mut spare: Option<Spare> = None;
         let mut extra: Option<Reservation> = None;
         loop {
             match self.try_reserve(BlockRange::new(at, len), &mut spare, &mut extra)? {
@@ -55,7 +55,7 @@ impl FileMap {
                     return Ok((mapping, new));
                 }
                 Try::Unknown => self.load(volume, at)?,
-                Try::Memory(lack) => spare.provide(lack)?,
+                Try::Memory(lack) => spare.get_or_insert_default().provide(lack)?,
                 Try::Promise(blocks) => {
                     match volume.allocator.reserve_waiting(volume.journal()?, blocks) {
                         Ok(more) => match extra.as_mut() {
@@ -85,7 +85,7 @@ impl FileMap {
     fn try_reserve(
         &self,
         range: BlockRange,
-        spare: &mut Spare,
+        spare: &mut Option<Spare>,
         extra: &mut Option<Reservation>,
     ) -> Result<Try> {
         let mut status = self.status.lock();
@@ -108,10 +108,13 @@ impl FileMap {
         if need > have {
             return Ok(Try::Promise(need - have));
         }
-        if let Err(lack) = status.pieces.prepare(hole, spare) {
-            return Ok(Try::Memory(lack));
+        if !status.pieces.grow(hole, State::Delayed) {
+            let spare = spare.get_or_insert_default();
+            if let Err(lack) = status.pieces.prepare(hole, spare) {
+                return Ok(Try::Memory(lack));
+            }
+            status.pieces.set(hole, State::Delayed);
         }
-        status.pieces.set(hole, State::Delayed);
         if let Some(part) = extra.as_mut().and_then(|extra| extra.split(need)) {
             status.take_promise(part);
         }

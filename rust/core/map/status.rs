@@ -190,10 +190,38 @@ impl Pieces {
     /// The most that [`Self::prepare`] can lack for a border, also when others have doubled the pieces
     /// by then.
     pub(super) fn most(&self) -> Lack {
+        let pieces = self.chunks.first().map_or(0, |chunk| chunk.len());
+        let is_small = self.chunks.len() < 2 && 4 * (pieces + ADDED) < CHUNK;
         Lack {
-            chunk: CHUNK,
+            chunk: if is_small {
+                4 * (pieces + ADDED)
+            } else {
+                CHUNK
+            },
             list: 4 * self.chunks.len() + 4,
         }
+    }
+
+    /// As [`Self::set`], where that only moves the border between two pieces into a hole: the way in which
+    /// files grow. Needs no memory. Answers whether it was that.
+    pub(super) fn grow(&mut self, range: BlockRange, state: State) -> bool {
+        let new = Piece { range, state };
+        let (chunk, slot) = self.position(range.start);
+        let pieces = slot
+            .checked_sub(1)
+            .and_then(|before| self.chunks.get_mut(chunk)?.get_mut(before..=slot));
+        let Some([left, hole]) = pieces else {
+            return false;
+        };
+        let begins = hole.range.start == range.start && hole.range.end > range.end;
+        if !begins || hole.state != State::Hole || !left.continues_in(new) {
+            return false;
+        }
+        left.range.end = range.end;
+        hole.range.start = range.end;
+        self.count_in(new);
+        self.pending -= u32::from(state.is_pending());
+        true
     }
 
     /// Puts everything in `range` into `state`. Needs [`Self::prepare`] under the same lock.

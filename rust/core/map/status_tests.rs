@@ -21,6 +21,9 @@ impl Random {
 
 fn put(pieces: &mut Pieces, start: u32, len: u32, state: State) {
     let range = BlockRange::new(FileBlock(start), len);
+    if pieces.grow(range, state) {
+        return;
+    }
     let mut spare = Spare::default();
     while let Err(lack) = pieces.prepare(range, &mut spare) {
         spare.provide(lack).unwrap();
