@@ -17,6 +17,11 @@ struct iomap_ioend *rext4_helper_iomap_ioend_from_bio(struct bio *bio)
 	return iomap_ioend_from_bio(bio);
 }
 
+ssize_t rext4_helper_iomap_dio_read_simple(struct kiocb *iocb, struct iov_iter *iter, iomap_iter_begin_fn begin)
+{
+	return iomap_dio_read_simple(iocb, iter, begin);
+}
+
 loff_t rext4_helper_iomap_last_written_block(struct inode *inode, loff_t pos, ssize_t written)
 {
 	return iomap_last_written_block(inode, pos, written);

@@ -14,7 +14,7 @@ use crate::linux::fs::iter::IovIter;
 use crate::linux::fs::kiocb::Kiocb;
 use crate::linux::fs::mmap::{Fault, Faulted};
 use crate::linux::iomap;
-use crate::linux::iomap::direct::{self, DirectOps, NoEnd};
+use crate::linux::iomap::direct::{self, DirectOps};
 use core::sync::atomic::Ordering::Relaxed;
 use kernel::prelude::*;
 
@@ -137,8 +137,7 @@ fn direct_read(iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
         inode.lock_shared()
     };
     iocb.accessed();
-    let (_, read) = direct::transfer::<Rext4, map::Direct, NoEnd>(iocb, to, false)?;
-    read
+    direct::read::<Rext4, map::Direct>(iocb, to)
 }
 
 /// What decides how a direct write is locked.
@@ -191,7 +190,7 @@ fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize>
 
 /// The part of a direct write that can be done directly; takes `i_rwsem`, shared for overwrites of
 /// whole blocks, exclusively for everything that changes the file's map or size. Errors and the request
-/// as for [`direct::transfer`].
+/// as for [`direct::write`].
 fn direct_part<'a>(
     mut iocb: Kiocb<'a, Rext4>,
     from: &mut IovIter<'_>,
@@ -212,7 +211,7 @@ fn direct_part<'a>(
             }
             iocb.modified()?;
             note_direct(&iocb, from.count(), false, true)?;
-            return direct::transfer::<Rext4, map::Direct, Written>(iocb, from, false);
+            return direct::write::<Rext4, map::Direct, Written>(iocb, from, false);
         }
     }
     let _locked = if nowait {
@@ -237,7 +236,7 @@ fn direct_part<'a>(
     let shape = shape(inode, pos, count as u64);
     let wait = shape.extends || shape.unaligned || iocb.is_sync();
     note_direct(&iocb, count, shape.extends, false)?;
-    let (iocb, written) = direct::transfer::<Rext4, map::Direct, Written>(iocb, from, wait)?;
+    let (iocb, written) = direct::write::<Rext4, map::Direct, Written>(iocb, from, wait)?;
     if wait && written != Ok(count) {
         // All has ended: what has a place in memory only, the zeroed rest of a block included, is given back.
         writeback::give_back(inode, pos, count as u64);

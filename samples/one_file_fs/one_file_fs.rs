@@ -389,8 +389,7 @@ impl FileOps<OneFileFs> for Data {
         }
         let inode = iocb.inode().to_owned_ref();
         let _locked = inode.lock_shared();
-        let (_, read) = direct::transfer::<_, Lookup, direct::NoEnd>(iocb, to, false)?;
-        read
+        direct::read::<_, Lookup>(iocb, to)
     }
 
     fn write_iter(mut iocb: Kiocb<'_, OneFileFs>, from: &mut IovIter<'_>) -> Result<usize> {
@@ -407,7 +406,7 @@ impl FileOps<OneFileFs> for Data {
             iomap::zero_range::<_, Buffered>(&inode, inode.size(), pos - inode.size())?;
         }
         let written = if iocb.is_direct() {
-            let direct = direct::transfer::<_, Direct, Direct>(iocb, from, true)?;
+            let direct = direct::write::<_, Direct, Direct>(iocb, from, true)?;
             iocb = direct.0;
             match direct.1 {
                 Err(error) if error == ENOTBLK => {

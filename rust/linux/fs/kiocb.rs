@@ -17,7 +17,7 @@ use kernel::prelude::*;
 /// Wraps `struct kiocb` in a callback.
 ///
 /// It may be freed as soon as its I/O has ended, which may be before the callback returns: who begins I/O
-/// that goes on by itself gives it away ([`transfer`](crate::linux::iomap::direct::transfer)).
+/// that goes on by itself gives it away ([`direct`](crate::linux::iomap::direct)).
 ///
 /// # Invariants
 ///

@@ -27,14 +27,12 @@ pub trait DirectOps<F: FileSystem>: 'static {
     fn end_io(iocb: &Kiocb<'_, F>, size: u64, error: Option<Error>, unwritten: bool) -> Result;
 }
 
-/// Nothing follows.
-pub struct NoEnd;
-
-impl<F: FileSystem> DirectOps<F> for NoEnd {
-    fn end_io(_: &Kiocb<'_, F>, _: u64, error: Option<Error>, _: bool) -> Result {
-        error.map_or(Ok(()), Err)
-    }
-}
+/// Bios of reads that remember what they were submitted with.
+const TRACED_READ: *const bindings::iomap_dio_ops = &bindings::iomap_dio_ops {
+    submit_io: Some(submit_traced),
+    bio_set: &raw mut bindings::iomap_ioend_bioset,
+    ..pin_init::zeroed()
+};
 
 struct DirectVTable<F, D>(PhantomData<(F, D)>);
 
@@ -104,9 +102,38 @@ unsafe extern "C" fn end_traced(bio: *mut bindings::bio) {
     }
 }
 
-/// Reads or writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also
-/// when the caller would not. Needs the inode's lock, at least shared. What is to be durable is when it
-/// has ended (`O_DSYNC`).
+/// Reads around the page cache at [`Kiocb::pos`], and moves it on. Needs the inode's lock, at least shared.
+/// `T` maps for it, and is not told of the end.
+///
+/// Returns the bytes read. Errors as for [`write`].
+pub fn read<F: FileSystem, T: IomapOps<F>>(
+    iocb: Kiocb<'_, F>,
+    into: &mut IovIter<'_>,
+) -> Result<usize> {
+    folio::might_wait();
+    let mut ops = TRACED_READ;
+    if !bios_are_traced() {
+        ops = ptr::null();
+        // SAFETY: The arguments are live; the function maps for inodes of this file system. Unless it
+        // answers `ENOTBLK` the request has ended or goes on by itself, and is not used any more.
+        let done = count(unsafe {
+            bindings::iomap_dio_read_simple(
+                iocb.as_raw(),
+                into.as_raw(),
+                Some(IomapVTable::<F, T>::begin),
+            )
+        });
+        if !matches!(done, Err(error) if error == ENOTBLK) {
+            return done;
+        }
+    }
+    // SAFETY: As for `transfer`.
+    unsafe { transfer::<F, T>(&iocb, into, ops, 0) }
+}
+
+/// Writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also when the
+/// caller would not. Needs the inode's lock, at least shared. What is to be durable is when it has ended
+/// (`O_DSYNC`).
 ///
 /// Returns the request and the bytes transferred, or why none were: `ENOTBLK` when it must be done
 /// through the page cache.
@@ -114,9 +141,9 @@ unsafe extern "C" fn end_traced(bio: *mut bindings::bio) {
 /// # Errors
 ///
 /// `EIOCBQUEUED` when it goes on without the caller, who must return that; the request is gone.
-pub fn transfer<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
+pub fn write<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     iocb: Kiocb<'a, F>,
-    iter: &mut IovIter<'_>,
+    from: &mut IovIter<'_>,
     wait: bool,
 ) -> Result<(Kiocb<'a, F>, Result<usize>)> {
     let flags = if wait {
@@ -130,9 +157,24 @@ pub fn transfer<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
         DirectVTable::<F, D>::TABLE
     };
     folio::might_wait();
-    // SAFETY: The arguments are live; the tables are for this file system. When the request is queued,
-    // nothing uses it afterwards.
-    let done = count(unsafe {
+    // SAFETY: When the request is queued, it is not used any more.
+    match unsafe { transfer::<F, T>(&iocb, from, ops, flags) } {
+        Err(error) if error == EIOCBQUEUED => Err(error),
+        done => Ok((iocb, done)),
+    }
+}
+
+/// # Safety
+///
+/// `ops` are null or a table for this file system. The request is not used after `EIOCBQUEUED`.
+unsafe fn transfer<F: FileSystem, T: IomapOps<F>>(
+    iocb: &Kiocb<'_, F>,
+    iter: &mut IovIter<'_>,
+    ops: *const bindings::iomap_dio_ops,
+    flags: u32,
+) -> Result<usize> {
+    // SAFETY: The arguments are live; the tables are for this file system.
+    count(unsafe {
         bindings::iomap_dio_rw(
             iocb.as_raw(),
             iter.as_raw(),
@@ -142,9 +184,5 @@ pub fn transfer<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
             ptr::null_mut(),
             0,
         )
-    });
-    match done {
-        Err(error) if error == EIOCBQUEUED => Err(error),
-        done => Ok((iocb, done)),
-    }
+    })
 }

@@ -202,7 +202,7 @@ impl<F: FileSystem, T: IomapOps<F>> IomapVTable<F, T> {
     ///
     /// This and the other callbacks are called by iomap only, as the table's C type documents, for
     /// inodes of a superblock of a type registered for `F`.
-    unsafe extern "C" fn begin(
+    pub(super) unsafe extern "C" fn begin(
         inode: *mut bindings::inode,
         pos: bindings::loff_t,
         length: bindings::loff_t,
