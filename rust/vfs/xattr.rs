@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Extended attributes and access control lists: reading those that are on the disk.
+//! Extended attributes and access control lists: reading and removing those that are on the disk.
 
 use super::error::OrErrno;
+use super::iget::refresh_stamp;
 use super::{InodeExt, Rext4};
 use crate::format::xattr as names;
 use crate::linux::caller::is_administrator;
@@ -23,6 +24,15 @@ fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
     Ok(value.len())
 }
 
+/// Removes an attribute. File capabilities go this way when a file is written to, cut or given away.
+fn remove(inode: &Inode<Rext4>, index: u8, name: &[u8]) -> Result {
+    inode
+        .fs()
+        .xattr_remove(inode.core()?, index, name)
+        .errno()?;
+    refresh_stamp(inode)
+}
+
 macro_rules! handler {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $index:expr) => {
         $(#[$doc])*
@@ -35,6 +45,13 @@ macro_rules! handler {
             fn get(inode: &Inode<Rext4>, name: &[u8], into: &mut [u8]) -> Result<usize> {
                 let value = inode.fs().xattr_get(inode.core()?, $index, name).errno()?;
                 copy_out(&value, into)
+            }
+
+            fn set(inode: &Inode<Rext4>, name: &[u8], value: Option<&[u8]>, _: u32) -> Result {
+                match value {
+                    Some(_) => Err(EOPNOTSUPP),
+                    None => remove(inode, $index, name),
+                }
             }
         }
     };

@@ -29,7 +29,7 @@ pub use load::Purpose;
 pub use orphan::{Orphans, ORPHAN_CREDITS};
 pub use resize::{Resize, Settled, Zeroed};
 pub use store::Touch;
-pub use xattr::ACL_CREDITS;
+pub use xattr::XATTR_CREDITS;
 
 use super::error::{Error, Place, Result};
 use super::map::FileMap;

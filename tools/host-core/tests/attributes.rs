@@ -259,3 +259,95 @@ fn what_could_not_be_made_has_no_name() {
         }
     }
 }
+
+/// An image in which /f has the attributes in `f`, and /g those in `g`; `shared`: it has /f's block.
+fn image_with(args: &[&str], f: &[(&str, usize)], g: &[(&str, usize)], shared: bool) -> Vec<u8> {
+    let file = TempFile::with(&mkfs(16 * MIB, args));
+    let empty = TempFile::new(0);
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+    for (name, attributes) in [("f", f), ("g", g)] {
+        ask(&format!("write {} {name}", empty.0.display()));
+        for (attribute, len) in attributes {
+            let value = TempFile::with(&value(attribute, *len));
+            ask(&format!(
+                "ea_set -f {} /{name} {attribute}",
+                value.0.display()
+            ));
+        }
+    }
+    if shared {
+        let stat = ask("stat /f");
+        let block = stat.split("File ACL: ").nth(1).unwrap();
+        let block = block.split_whitespace().next().unwrap();
+        ask(&format!("sif /g file_acl {block}"));
+        run("e2fsck", &["-fy"], &file.0);
+    }
+    let image = fs::read(&file.0).unwrap();
+    assert_clean(&image);
+    image
+}
+
+/// A value of an attribute, by its name.
+fn value(attribute: &str, len: usize) -> Vec<u8> {
+    attribute.bytes().cycle().take(len).collect()
+}
+
+/// File capabilities go, and nothing else does: from the record, from a block that is the file's own or
+/// shared, and with the block when they were alone in it.
+#[test]
+fn capabilities_are_removed() {
+    const CAPABILITY: &str = "security.capability";
+    let alone: &[_] = &[(CAPABILITY, 20)];
+    let others: &[_] = &[("user.a", 9), (CAPABILITY, 20), ("user.bc", 30)];
+    let large: &[_] = &[("user.large", 150), (CAPABILITY, 20), ("user.bc", 30)];
+    let (small, old) = (["-b", "4096", "-I", "256"], ["-b", "1024", "-I", "128"]);
+    for (args, attributes, shared, freed) in [
+        (small, alone, false, 0),
+        (small, others, false, 0),
+        (small, large, false, 0),
+        (old, alone, false, 1),
+        (old, alone, true, 0),
+        (old, others, false, 0),
+        (old, others, true, -1),
+    ] {
+        let neighbours: &[_] = if shared { attributes } else { &[] };
+        let image = image_with(&args, attributes, neighbours, shared);
+        let device = Recording::new(image);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let free = fs.fs.statistics().free;
+        let inode = fs.resolve("/f").unwrap();
+        let blocks = inode.attributes().blocks;
+        let remove = || fs.fs.xattr_remove(&inode, 6, b"capability");
+        assert_eq!(remove(), Ok(()), "{args:?} {shared}");
+        assert_eq!(remove(), Err(Error::NoData));
+        drop(inode);
+        fs.sync().unwrap();
+        let now = fs.fs.statistics().free;
+        assert_eq!(now as i64 - free as i64, freed, "{args:?} {shared}");
+        assert_clean_after_recovery(&device);
+        fs.drop_caches().unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        let lost = attributes.len() == 1 && args == old;
+        let sectors = if lost { 2 } else { 0 };
+        assert_eq!(inode.attributes().blocks, blocks - sectors);
+        for (path, gone) in [("/f", true), ("/g", !shared)] {
+            let inode = fs.resolve(path).unwrap();
+            for (name, len) in attributes {
+                let (index, rest) = match name.split_once('.').unwrap() {
+                    ("user", rest) => (1, rest),
+                    (_, rest) => (6, rest),
+                };
+                let found = fs.fs.xattr_get(&inode, index, rest.as_bytes());
+                let want = if path == "/g" && gone || gone && *name == CAPABILITY {
+                    Err(Error::NoData)
+                } else {
+                    Ok(value(name, *len))
+                };
+                assert_eq!(found.map(|found| found.to_vec()), want, "{path} {name}");
+            }
+        }
+        drop(inode);
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
