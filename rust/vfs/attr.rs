@@ -177,10 +177,6 @@ pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
         .filter(|(disk, _)| flags.has(*disk))
         .fold(0, |set, (_, bit)| set | bit);
     stat.set_attributes(set, IMMUTABLE | APPEND | NODUMP);
-    // Data that has no blocks yet will have them: programs take 0 blocks for "nothing but holes".
-    let delayed = core
-        .delayed_blocks()
-        .saturating_mul(u64::from(inode.sb().block_size() / 512));
-    stat.set_blocks(attributes.blocks.saturating_add(delayed));
+    stat.set_blocks(core.space());
     Ok(())
 }

@@ -351,3 +351,21 @@ fn capabilities_are_removed() {
         assert_clean(&device.contents());
     }
 }
+
+/// What is written and has no place in the file yet is counted: delayed, on its way, and there.
+#[test]
+fn space_is_counted_all_the_way() {
+    let device = Recording::new(mkfs(16 * MIB, &["-b", "1024"]));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    let ino = fs.create("/f", 0o644).unwrap();
+    fs.write("/f", 0, &[1; 5000]).unwrap();
+    let inode = fs.resolve("/f").unwrap();
+    assert_eq!(inode.space(), 10);
+    let sent = fs.submit(ino).unwrap();
+    assert_eq!((inode.space(), inode.attributes().blocks), (10, 0));
+    fs.complete(ino, &sent).unwrap();
+    assert_eq!((inode.space(), inode.attributes().blocks), (10, 10));
+    drop(inode);
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
