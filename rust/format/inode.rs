@@ -100,6 +100,8 @@ flags! {
     /// No access times.
     NOATIME = 0x80;
     /// Encrypted.
+    /// Never compress (ignored).
+    NOCOMPR = 0x400;
     ENCRYPT = 0x800;
     /// A directory with a hash index.
     INDEX = 0x1000;

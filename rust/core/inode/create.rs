@@ -39,6 +39,7 @@ const INHERITED: InodeFlags = InodeFlags::SECRM
     .with(InodeFlags::SYNC)
     .with(InodeFlags::NODUMP)
     .with(InodeFlags::NOATIME)
+    .with(InodeFlags::NOCOMPR)
     .with(InodeFlags::JOURNAL_DATA)
     .with(InodeFlags::NOTAIL)
     .with(InodeFlags::DIRSYNC)
@@ -76,6 +77,7 @@ impl Inode {
         let is_directory = kind == InodeKind::Directory;
         let wanted = NewInodeKind {
             is_directory,
+            spread: parent.fields().flags.has(InodeFlags::TOPDIR),
             mode: new.mode,
         };
         let taken = volume

@@ -369,3 +369,22 @@ fn space_is_counted_all_the_way() {
     fs.unmount().unwrap();
     assert_clean(&device.contents());
 }
+
+/// What a new inode takes over from its directory.
+#[test]
+fn flags_are_inherited() {
+    let file = TempFile::with(&mkfs(16 * MIB, &[]));
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+    ask("mkdir d");
+    // NOCOMPR, TOPDIR, NODUMP, and that it has extents.
+    ask("sif /d flags 0xa0440");
+    let device = Recording::new(fs::read(&file.0).unwrap());
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.create("/d/f", 0o644).unwrap();
+    fs.mkdir("/d/g", 0o755).unwrap();
+    for path in ["/d/f", "/d/g"] {
+        assert_eq!(fs.resolve(path).unwrap().attributes().flags, 0x8_0440);
+    }
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
