@@ -370,6 +370,26 @@ fn space_is_counted_all_the_way() {
     assert_clean(&device.contents());
 }
 
+/// Without `huge_file` the blocks of a file are counted in 32 bits: it ends before that.
+#[test]
+fn a_file_ends_where_its_blocks_can_be_counted() {
+    for (block, features, largest) in [
+        ("1024", "^huge_file", 0x7fff_ffff << 10),
+        ("4096", "^huge_file", 0x1fff_ffff << 12),
+        ("4096", "huge_file", 0xffff_ffff << 12),
+    ] {
+        let image = mkfs(16 * MIB, &["-b", block, "-O", features]);
+        let device = Recording::new(image);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        assert_eq!(fs.fs.max_file_size(), largest, "{block} {features}");
+        fs.create("/f", 0o644).unwrap();
+        fs.truncate("/f", largest).unwrap();
+        assert_eq!(fs.truncate("/f", largest + 1), Err(Error::FileTooBig));
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
 /// What a new inode takes over from its directory.
 #[test]
 fn flags_are_inherited() {
