@@ -12,6 +12,7 @@ use crate::core::xattr::{read_block, run_of, Attributes, Home};
 use crate::format::acl;
 use crate::format::bytes::put;
 use crate::format::fault::Fault;
+use crate::format::inode::extra_isize;
 use crate::format::units::DiskBlock;
 use crate::format::xattr::{
     references, remove_in_block, remove_in_body, replace_in_block, replace_in_body, set_references,
@@ -110,11 +111,11 @@ impl Inode {
         handle: &mut Handle<'_>,
         edit: impl FnOnce(&mut [u8], u16) -> core::result::Result<bool, Fault>,
     ) -> Result<bool> {
-        let extra_isize = self.fields().extra_isize;
         let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
         let end = self.place.offset.saturating_add(self.place.size);
         let mut bytes = handle.write(&table)?;
         let body = bytes.get_mut(self.place.offset..end).unwrap_or(&mut []);
+        let extra_isize = extra_isize(body);
         let edited = edit(body, extra_isize);
         bytes.changed_inode(self.place.slot);
         edited.map_err(|fault| Error::Corrupt(self.here(), fault))
@@ -186,10 +187,11 @@ impl Inode {
         let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
         let data = table.data()?;
         let end = self.place.offset.saturating_add(self.place.size);
+        let record = data.get(self.place.offset..end).unwrap_or(&[]);
         read(&Attributes {
             ino: self.ino,
-            record: data.get(self.place.offset..end).unwrap_or(&[]),
-            extra_size: fields.extra_isize,
+            record,
+            extra_size: extra_isize(record),
             block: (fields.file_acl != DiskBlock(0)).then_some(fields.file_acl),
         })
     }

@@ -390,6 +390,45 @@ fn a_file_ends_where_its_blocks_can_be_counted() {
     }
 }
 
+/// A record with less of an extra part than there is room for gets it when it is written.
+#[test]
+fn records_get_more_of_their_extra_part() {
+    let late = Timestamp {
+        sec: 1 << 32,
+        nsec: 5,
+    };
+    for (old, attribute, grows) in [(0, false, true), (4, false, true), (4, true, false)] {
+        let file = TempFile::with(&mkfs(16 * MIB, &["-I", "256"]));
+        let empty = TempFile::new(0);
+        let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+        ask(&format!("write {} f", empty.0.display()));
+        ask(&format!("sif /f extra_isize {old}"));
+        if attribute {
+            ask("ea_set /f user.a value");
+        }
+        let device = Recording::new(fs::read(&file.0).unwrap());
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        assert_eq!(inode.fields().extra_isize, old);
+        fs.fs.set_times(&inode, Some(late), None, None).unwrap();
+        let seen = inode.attributes();
+        drop(inode);
+        fs.drop_caches().unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        let extra = if grows { 32 } else { old };
+        assert_eq!(inode.fields().extra_isize, extra, "{old}");
+        assert_eq!(inode.attributes(), seen);
+        assert_eq!(seen.atime == late, grows);
+        if attribute {
+            let value = fs.fs.xattr_get(&inode, 1, b"a").unwrap();
+            assert_eq!(&value[..], b"value");
+        }
+        drop(inode);
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
 /// What a new inode takes over from its directory.
 #[test]
 fn flags_are_inherited() {
