@@ -33,7 +33,10 @@ impl InodeOps<Rext4> for Plain {
         setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
+        if inode.is_regular() {
+            stat.set_dio_alignment(inode);
+        }
         getattr(inode, stat)
     }
 
@@ -156,11 +159,13 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
 }
 
 /// Completes what `stat` shows.
-pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
     /// `STATX_ATTR_*`.
+    const COMPRESSED: u64 = 0x4;
     const IMMUTABLE: u64 = 0x10;
     const APPEND: u64 = 0x20;
     const NODUMP: u64 = 0x40;
+    const ENCRYPTED: u64 = 0x800;
     let core = inode.core()?;
     let attributes = core.attributes();
     if let Some(time) = attributes.crtime {
@@ -171,12 +176,15 @@ pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
         (InodeFlags::IMMUTABLE, IMMUTABLE),
         (InodeFlags::APPEND, APPEND),
         (InodeFlags::NODUMP, NODUMP),
+        (InodeFlags::COMPR, COMPRESSED),
     ];
     let set = bits
         .iter()
         .filter(|(disk, _)| flags.has(*disk))
         .fold(0, |set, (_, bit)| set | bit);
-    stat.set_attributes(set, IMMUTABLE | APPEND | NODUMP);
+    // Encrypted ones are refused: that none is, is known too.
+    let known = COMPRESSED | IMMUTABLE | APPEND | NODUMP | ENCRYPTED;
+    stat.set_attributes(set, known);
     stat.set_blocks(core.space());
     Ok(())
 }

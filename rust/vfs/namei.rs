@@ -196,7 +196,7 @@ impl InodeOps<Rext4> for Names {
         attr::setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
     }
 
@@ -230,7 +230,7 @@ impl InodeOps<Rext4> for Link {
         attr::setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
     }
 
