@@ -64,10 +64,20 @@ pub(super) fn setattr(
     attr: &mut Attr,
 ) -> Result {
     attr.prepare(idmap, dentry)?;
-    if let Some(size) = attr.size() {
-        resize(inode, size)?;
-        refresh_contents(inode)?;
+    let Some(size) = attr.size() else {
+        return set_others(idmap, inode, attr);
+    };
+    resize(inode, size)?;
+    refresh_contents(inode)?;
+    set_others(idmap, inode, attr)?;
+    if inode.is_synchronous() {
+        inode.fs().fsync(inode.core()?, false).errno()?;
     }
+    Ok(())
+}
+
+/// Changes what is not the size.
+fn set_others(idmap: &IdMap, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
     let what = attr.valid();
     let known = valid::MODE | valid::UID | valid::GID | valid::ATIME | valid::MTIME | valid::CTIME;
     if what & known == 0 {

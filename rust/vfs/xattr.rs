@@ -30,7 +30,11 @@ fn remove(inode: &Inode<Rext4>, index: u8, name: &[u8]) -> Result {
         .fs()
         .xattr_remove(inode.core()?, index, name)
         .errno()?;
-    refresh_stamp(inode)
+    refresh_stamp(inode)?;
+    if inode.is_synchronous() {
+        inode.fs().fsync(inode.core()?, false).errno()?;
+    }
+    Ok(())
 }
 
 macro_rules! handler {
