@@ -49,11 +49,16 @@ impl InodeOps<Rext4> for Plain {
     }
 
     fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
-        if into.is_for_xattr() {
-            return Err(EOPNOTSUPP);
-        }
-        into.report::<Rext4, map::Report>(inode, start, len)
+        fiemap(inode, into, start, len)
     }
+}
+
+/// Reports where a file or a directory is; see [`InodeOps::fiemap`].
+pub(super) fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+    if into.is_for_xattr() {
+        return Err(EOPNOTSUPP);
+    }
+    into.report::<Rext4, map::Report>(inode, start, len)
 }
 
 /// Changes attributes; see [`InodeOps::setattr`].

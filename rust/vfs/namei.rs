@@ -12,6 +12,7 @@ use crate::linux::fs::attr::{Attr, IdMap, Stat};
 use crate::linux::fs::dentry::Dentry;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::inode_ops::{InodeOps, Made, Place};
+use crate::linux::iomap::fiemap::Fiemap;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -206,6 +207,10 @@ impl InodeOps<Rext4> for Names {
 
     fn get_inode_acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
         super::xattr::acl(inode, kind)
+    }
+
+    fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+        attr::fiemap(inode, into, start, len)
     }
 }
 
