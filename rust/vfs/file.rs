@@ -27,9 +27,18 @@ pub(super) struct Regular;
 impl FileOps<Rext4> for Regular {
     const BLOCK_BASED: bool = true;
 
-    fn open(_: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+    fn open(inode: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+        usable(inode, file)?;
         file.allow_direct();
+        file.allow_nowait();
         Ok(())
+    }
+
+    fn lend(file: &File<Rext4>, to_map: bool) -> Result {
+        if to_map {
+            return usable(file.inode(), file);
+        }
+        file.inode().live().map(drop)
     }
 
     fn release(inode: &Inode<Rext4>, file: &File<Rext4>) {
@@ -61,9 +70,7 @@ impl FileOps<Rext4> for Regular {
     }
 
     fn read_iter(mut iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
-        if iocb.inode().fs().is_shut_down() {
-            return Err(EIO);
-        }
+        iocb.inode().live()?;
         if iocb.is_direct() {
             return direct_read(iocb, to);
         }
@@ -94,6 +101,16 @@ impl FileOps<Rext4> for Regular {
     fn page_mkwrite(_: &Inode<Rext4>, fault: Fault<'_, Rext4>) -> Faulted {
         fault.make_writable::<map::Write>()
     }
+}
+
+/// Whether an open file can be used as it is opened: nothing can be after a shutdown, and written after an
+/// error that has ended all writing.
+fn usable(inode: &Inode<Rext4>, file: &File<Rext4>) -> Result {
+    inode.live()?;
+    if file.is_writable() && inode.fs().has_failed() {
+        return Err(EROFS);
+    }
+    Ok(())
 }
 
 /// Writes through the page cache; takes `i_rwsem`. The caller makes it durable.

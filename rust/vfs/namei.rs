@@ -77,7 +77,7 @@ impl InodeOps<Rext4> for Names {
         if name.len() > NAME_MAX {
             return Err(ENAMETOOLONG);
         }
-        match dir.fs().lookup(dir.core()?, name).errno()? {
+        match dir.fs().lookup(dir.live()?, name).errno()? {
             None => Ok(None),
             Some(ino) => {
                 let core = dir.core()?;
@@ -220,7 +220,7 @@ pub(super) struct Link;
 #[vtable]
 impl InodeOps<Rext4> for Link {
     fn get_link(inode: &Inode<Rext4>) -> Result<KVec<u8>> {
-        let target = inode.fs().read_link(inode.core()?).errno()?;
+        let target = inode.fs().read_link(inode.live()?).errno()?;
         let mut copy = KVec::with_capacity(target.len(), GFP_KERNEL)?;
         copy.extend_from_slice(&target, GFP_KERNEL)?;
         Ok(copy)

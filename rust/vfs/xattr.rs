@@ -47,7 +47,7 @@ macro_rules! handler {
             const PREFIX: &'static CStr = $prefix;
 
             fn get(inode: &Inode<Rext4>, name: &[u8], into: &mut [u8]) -> Result<usize> {
-                let value = inode.fs().xattr_get(inode.core()?, $index, name).errno()?;
+                let value = inode.fs().xattr_get(inode.live()?, $index, name).errno()?;
                 copy_out(&value, into)
             }
 
@@ -99,7 +99,7 @@ pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
     let mut fits = true;
     inode
         .fs()
-        .xattr_list(inode.core()?, |index, name| {
+        .xattr_list(inode.live()?, |index, name| {
             let Some(prefix) = names::prefix(index).filter(|_| is_listed(index)) else {
                 return Ok(());
             };
@@ -129,7 +129,7 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
         AclKind::Access => names::POSIX_ACL_ACCESS,
         AclKind::Default => names::POSIX_ACL_DEFAULT,
     };
-    let Some(list) = inode.fs().acl(inode.core()?, index).errno()? else {
+    let Some(list) = inode.fs().acl(inode.live()?, index).errno()? else {
         return Ok(None);
     };
     let mut entries = KVec::with_capacity(list.len(), GFP_KERNEL)?;

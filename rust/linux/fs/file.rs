@@ -243,6 +243,11 @@ pub trait FileOps<F: FileSystem>: 'static {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Asked before the file is mapped (`to_map`), or its folios are lent to a pipe: an error refuses it.
+    fn lend(_file: &File<F>, _to_map: bool) -> Result {
+        kernel::build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// A command of `ioctl`; `ENOTTY` for what is not known.
     fn ioctl(_file: &File<F>, _command: u32, _argument: Argument) -> Result<isize> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
@@ -252,6 +257,22 @@ pub trait FileOps<F: FileSystem>: 'static {
     fn fallocate(_file: &File<F>, _mode: u32, _start: u64, _len: u64) -> Result {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// Asks [`FileOps::lend`].
+///
+/// # Safety
+///
+/// `file` must be open, and its inode of a superblock of a type registered for `F`.
+pub(super) unsafe fn may_lend<F: FileSystem, O: FileOps<F>>(
+    file: *mut bindings::file,
+    to_map: bool,
+) -> Result {
+    if O::HAS_LEND {
+        // SAFETY: The caller says so.
+        return O::lend(unsafe { File::from_raw(file) }, to_map);
+    }
+    Ok(())
 }
 
 /// The C table for files of kind `O`.
@@ -292,7 +313,7 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         usize,
         ffi::c_uint,
     ) -> isize = if O::BLOCK_BASED {
-        bindings::filemap_splice_read
+        Self::splice_read
     } else {
         bindings::copy_splice_read
     };
@@ -388,6 +409,25 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
                 File::from_raw(file),
                 &mut DirContext::from_raw(context),
             ))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
+    unsafe extern "C" fn splice_read(
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: ffi::c_uint,
+    ) -> isize {
+        // SAFETY: The VFS's objects are live; what it gives is passed on.
+        unsafe {
+            match may_lend::<F, O>(file, false) {
+                Ok(()) => bindings::filemap_splice_read(file, pos, pipe, len, flags),
+                Err(error) => error.to_errno() as isize,
+            }
         }
     }
 
