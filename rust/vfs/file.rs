@@ -116,6 +116,7 @@ fn usable(inode: &Inode<Rext4>, file: &File<Rext4>) -> Result {
 /// Writes through the page cache; takes `i_rwsem`. The caller makes it durable.
 fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
     if iocb.is_nowait() {
+        // Reserving space may read the tree, and commit.
         return Err(EOPNOTSUPP);
     }
     let inode = iocb.inode();
@@ -197,6 +198,9 @@ fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize>
         // It is durable, if it has to be.
         return Ok(direct);
     }
+    if iocb.is_nowait() {
+        return if direct > 0 { Ok(direct) } else { Err(EAGAIN) };
+    }
     iocb.clear_direct();
     let buffered = buffered_write(&mut iocb, from);
     let written = iocb.finish_fallback(from, direct, buffered)?;
@@ -228,11 +232,11 @@ fn direct_part<'a>(
             return direct::transfer::<Rext4, map::Direct, Written>(iocb, from, false);
         }
     }
-    let _locked = if nowait {
-        inode.try_lock().ok_or(EAGAIN)?
-    } else {
-        inode.lock()
-    };
+    if nowait {
+        // What follows allocates, or waits for others.
+        return Err(EAGAIN);
+    }
+    let _locked = inode.lock();
     let count = iocb.write_checks(from)?;
     if count == 0 {
         return Ok((iocb, Ok(0)));
