@@ -296,7 +296,10 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         fallocate: slot!(O::HAS_FALLOCATE, Self::fallocate),
         iopoll: slot!(O::BLOCK_BASED, bindings::iocb_bio_iopoll),
         get_unmapped_area: slot!(O::BLOCK_BASED, bindings::thp_get_unmapped_area),
-        setlease: slot!(O::HAS_READ_ITER, bindings::generic_setlease),
+        setlease: slot!(
+            O::HAS_READ_ITER || O::HAS_ITERATE_SHARED,
+            bindings::generic_setlease
+        ),
         fop_flags: if O::BLOCK_BASED {
             bindings::FOP_BUFFER_RASYNC | bindings::FOP_DIO_PARALLEL_WRITE | bindings::FOP_DONTCACHE
         } else {
