@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 use kernel::error::{from_result, to_result, VTABLE_DEFAULT_ERROR};
 use kernel::ffi;
 use kernel::prelude::*;
-use kernel::transmute::FromBytes;
+use kernel::transmute::{AsBytes, FromBytes};
 use kernel::types::Opaque;
 use kernel::uaccess::{UserPtr, UserSlice};
 
@@ -162,6 +162,13 @@ impl Argument {
     pub fn read<T: FromBytes>(self) -> Result<T> {
         let there = UserSlice::new(UserPtr::from_addr(self.0), size_of::<T>());
         there.reader().read()
+    }
+
+    /// Puts a value into the caller's memory, `offset` bytes behind where it points to.
+    pub fn write<T: AsBytes>(self, offset: usize, value: &T) -> Result {
+        let at = self.0.checked_add(offset).ok_or(EFAULT)?;
+        let there = UserSlice::new(UserPtr::from_addr(at), size_of::<T>());
+        there.writer().write(value)
     }
 }
 
@@ -402,22 +409,6 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
     /// # Safety
     ///
     /// As for [`Self::open`].
-    unsafe extern "C" fn iterate_shared(
-        file: *mut bindings::file,
-        context: *mut bindings::dir_context,
-    ) -> ffi::c_int {
-        // SAFETY: The VFS's objects are live, the context is ours during the call.
-        unsafe {
-            errno(O::iterate_shared(
-                File::from_raw(file),
-                &mut DirContext::from_raw(context),
-            ))
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Self::open`].
     unsafe extern "C" fn splice_read(
         file: *mut bindings::file,
         pos: *mut bindings::loff_t,
@@ -431,6 +422,22 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
                 Ok(()) => bindings::filemap_splice_read(file, pos, pipe, len, flags),
                 Err(error) => error.to_errno() as isize,
             }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
+    unsafe extern "C" fn iterate_shared(
+        file: *mut bindings::file,
+        context: *mut bindings::dir_context,
+    ) -> ffi::c_int {
+        // SAFETY: The VFS's objects are live, the context is ours during the call.
+        unsafe {
+            errno(O::iterate_shared(
+                File::from_raw(file),
+                &mut DirContext::from_raw(context),
+            ))
         }
     }
 
