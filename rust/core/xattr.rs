@@ -27,6 +27,18 @@ pub struct Attributes<'a> {
     pub block: Option<DiskBlock>,
 }
 
+/// Where an inode has an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In its record.
+    Record,
+    /// In its block, alone or with others.
+    Block {
+        /// It is the only one there.
+        alone: bool,
+    },
+}
+
 impl Attributes<'_> {
     /// The value of an attribute, by its name index and the rest of its name.
     ///
@@ -60,20 +72,48 @@ impl Attributes<'_> {
         Error::Corrupt(Place { ino, block }, fault)
     }
 
+    /// Where an attribute is; [`Error::NoData`] if there is no such attribute.
+    pub fn home(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Home> {
+        let in_record = self.in_record()?;
+        if in_record.is_some_and(|attrs| attrs.find(index, name).is_some()) {
+            return Ok(Home::Record);
+        }
+        let alone = self.with_block(volume, |attrs| {
+            let alone = attrs.iter().nth(1).is_none();
+            Ok(attrs.find(index, name).map(|_| alone))
+        })?;
+        let alone = alone.flatten().ok_or(Error::NoData)?;
+        Ok(Home::Block { alone })
+    }
+
     /// Calls `each` for the record and for the block, until it says `false`.
     fn visit(&self, volume: &Volume, mut each: impl FnMut(&Attrs<'_>) -> Result<bool>) -> Result {
-        let in_body = Attrs::in_body(self.record, self.extra_size);
-        if let Some(attrs) = in_body.map_err(|fault| self.corrupt(DiskBlock(0), fault))? {
+        if let Some(attrs) = self.in_record()? {
             if !each(&attrs)? {
                 return Ok(());
             }
         }
+        self.with_block(volume, |attrs| each(attrs).map(drop))
+            .map(drop)
+    }
+
+    fn in_record(&self) -> Result<Option<Attrs<'_>>> {
+        let in_body = Attrs::in_body(self.record, self.extra_size);
+        in_body.map_err(|fault| self.corrupt(DiskBlock(0), fault))
+    }
+
+    /// Calls `read` for the block, if there is one.
+    fn with_block<R>(
+        &self,
+        volume: &Volume,
+        read: impl FnOnce(&Attrs<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
         let Some(block) = self.block else {
-            return Ok(());
+            return Ok(None);
         };
         let data = read_block(volume, self.ino, block)?.data()?;
         let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(block, fault))?;
-        each(&attrs).map(drop)
+        read(&attrs).map(Some)
     }
 }
 

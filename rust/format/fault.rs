@@ -238,6 +238,7 @@ faults! {
         NameIndex(index, at) => "the name index {index} at offset {at} is unknown",
         ValuePastEnd(at, len) => "the value of {len} bytes at offset {at} passes the end",
         ValueInEntries(at, end) => "the value at offset {at} begins inside the entries, which end at {end}",
+        ValueShared(at, other) => "the value at offset {at} overlaps the one at {other}",
         EaInode(ino, at) => "the value of the entry at offset {at} is in inode {ino}, which is not supported",
         EntryHash(found, want) => "the entry hash is {found:#x}, not {want:#x}",
         AclVersion(version, _) => "the access control list has version {version}",

@@ -8,6 +8,7 @@ use super::{
     fault::{Fault, InodeFault as I, Record},
     geometry::Geometry,
     units::DiskBlock,
+    xattr::Attrs,
 };
 use zerocopy::{
     little_endian::{U16, U32},
@@ -99,6 +100,8 @@ flags! {
     NODUMP = 0x40;
     /// No access times.
     NOATIME = 0x80;
+    /// Never compress (ignored).
+    NOCOMPR = 0x400;
     /// Encrypted.
     ENCRYPT = 0x800;
     /// A directory with a hash index.
@@ -244,6 +247,11 @@ impl Timestamp {
         let extra = (epoch as u32 & 3) | (self.nsec.min(999_999_999) << 2);
         (U32::new(low as u32), U32::new(extra))
     }
+}
+
+/// How many bytes of a record that was decoded are extra fields.
+pub fn extra_isize(raw: &[u8]) -> u16 {
+    super::bytes::le16(raw, BASE_LEN).unwrap_or(0)
 }
 
 /// The meaning of an inode record; [`InodeFields::decode`] and [`InodeFields::encode`] are inverse.
@@ -473,12 +481,45 @@ impl InodeFields {
         Ok(())
     }
 
-    /// Forgets what a record of [`BASE_LEN`] bytes has no room for.
-    pub fn fit_base(&mut self) {
-        for time in [&mut self.atime, &mut self.ctime, &mut self.mtime] {
-            time.nsec = 0;
+    /// Makes the extra part `wanted` bytes long, if it is shorter and there are no attributes behind it:
+    /// without it times lose their nanoseconds and end in 2038. `raw` is the record, which [`Self::encode`]
+    /// has to be called for next.
+    pub fn grow_extra(&mut self, raw: &mut [u8], wanted: u16) {
+        let used = BASE_LEN.saturating_add(usize::from(self.extra_isize));
+        let end = BASE_LEN.saturating_add(usize::from(wanted));
+        if used >= end || !matches!(Attrs::in_body(raw, self.extra_isize), Ok(None)) {
+            return;
         }
-        (self.crtime, self.project) = (None, 0);
+        // What was not in use may hold anything.
+        let Some(unused) = raw.get_mut(used..end) else {
+            return;
+        };
+        unused.fill(0);
+        self.extra_isize = wanted;
+        if wanted >= end::CRTIME {
+            self.crtime.get_or_insert_with(Timestamp::default);
+        }
+    }
+
+    /// Forgets what the record has no room for.
+    pub fn fit(&mut self) {
+        let times = [
+            (end::CTIME, &mut self.ctime),
+            (end::MTIME, &mut self.mtime),
+            (end::ATIME, &mut self.atime),
+        ];
+        for (end, time) in times {
+            if self.extra_isize < end {
+                time.nsec = 0;
+                time.sec = time.sec.min(TIME_MAX_BASE);
+            }
+        }
+        if self.extra_isize < end::CRTIME {
+            self.crtime = None;
+        }
+        if self.extra_isize < end::PROJECT {
+            self.project = 0;
+        }
     }
 
     /// How the blocks are counted in the record: flags, and the number of up to 48 bits.

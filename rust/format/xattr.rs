@@ -8,6 +8,10 @@
 //!
 //! Source: `Documentation/filesystems/ext4/attributes.rst`.
 
+mod remove;
+
+pub use remove::{remove_in_block, remove_in_body};
+
 use super::{
     bytes::{index, le16, le32, put, put_le32, wide},
     fault::{Fault, Record, XattrFault as X},
@@ -282,12 +286,18 @@ pub fn replace_in_block(
         return Ok(false);
     };
     plan.apply(block, value).ok_or(short)?;
-    // Of all entries; with one that has no hash the block has none either, and is never shared.
+    rehash_block(block)?;
+    Ok(true)
+}
+
+/// Puts the hash of all entries into an xattr block's header. With an entry that has none the block has
+/// none either, and is never shared.
+fn rehash_block(block: &mut [u8]) -> Result<(), Fault> {
+    let short = Fault::short(Record::XattrBlock, BLOCK_HEADER, block.len());
     let hash = Attrs::in_block(block)?.iter().try_fold(0u32, |hash, attr| {
         (attr.hash != 0).then_some(hash.rotate_left(16) ^ attr.hash)
     });
-    put_le32(block, BLOCK_HASH, hash.unwrap_or(0)).ok_or(short)?;
-    Ok(true)
+    put_le32(block, BLOCK_HASH, hash.unwrap_or(0)).ok_or(short)
 }
 
 /// As [`replace_in_block`], in an inode's record (all its bytes, `extra_isize` of them extra fields).
@@ -360,9 +370,47 @@ impl Attr<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// A block of attributes of users as C ext4 would make it, with its hashes.
+    pub(super) fn list(size: usize, attrs: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut block = vec![0u8; size];
+        for (at, word) in [(0, MAGIC), (4, 1), (8, 1)] {
+            put_le32(&mut block, at, word).unwrap();
+        }
+        let (mut at, mut end) = (BLOCK_HEADER, size);
+        for (name, value) in attrs {
+            end -= value.len().next_multiple_of(4);
+            let place = if value.is_empty() { 0 } else { end as u16 };
+            let name = name.as_bytes();
+            let hash = Attr {
+                index: USER,
+                name,
+                value,
+                hash: 0,
+            }
+            .computed_hash(false);
+            block[at] = name.len() as u8;
+            block[at + 1] = USER;
+            block[at + 2..at + 4].copy_from_slice(&place.to_le_bytes());
+            put_le32(&mut block, at + 8, value.len() as u32).unwrap();
+            put_le32(&mut block, at + ENTRY_HASH, hash).unwrap();
+            put(&mut block, at + ENTRY, name).unwrap();
+            put(&mut block, end, value).unwrap();
+            at += entry_len(name.len());
+        }
+        rehash_block(&mut block).unwrap();
+        block
+    }
+
+    /// Where the entry of this number is in a block.
+    pub(super) fn entry(block: &[u8], number: usize) -> usize {
+        let attrs = Attrs::in_block(block).unwrap();
+        let (entry, _) = attrs.entries().nth(number).unwrap();
+        entry.at
+    }
 
     #[test]
     fn names() {
@@ -477,6 +525,8 @@ mod tests {
             let mut changed = bytes.clone();
             let _ = replace_in_block(&mut changed, 0, b"", b"");
             let _ = replace_in_body(&mut changed, extra % 64, 0, b"", b"");
+            let _ = remove_in_block(&mut changed, 0, b"");
+            let _ = remove_in_body(&mut changed, extra % 64, 0, b"");
             if let Ok(attrs) = Attrs::in_block(&bytes) {
                 prop_assert!(attrs.iter().count() < 20);
             }

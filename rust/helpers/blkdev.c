@@ -9,6 +9,11 @@ void rext4_helper_bdev_format_name(char *buffer, size_t size, struct block_devic
 	snprintf(buffer, size, "%pg", bdev);
 }
 
+unsigned int rext4_helper_bdev_dma_alignment(struct block_device *bdev)
+{
+	return bdev_dma_alignment(bdev);
+}
+
 unsigned int rext4_helper_bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);

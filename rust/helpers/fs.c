@@ -135,3 +135,8 @@ void rext4_helper_sb_start_pagefault(struct super_block *sb)
 {
 	sb_start_pagefault(sb);
 }
+
+void rext4_helper_super_set_sysfs_name_bdev(struct super_block *sb)
+{
+	super_set_sysfs_name_bdev(sb);
+}

@@ -109,6 +109,12 @@ impl Root {
         // INVARIANT: Just made, with one reference, for us.
         NonNull::new(made).map(Self).ok_or(ENOMEM)
     }
+
+    /// What it is called.
+    pub(in crate::linux) fn name(&self) -> &CStr {
+        // SAFETY: The type invariant; the name of a registered object that nobody renames.
+        unsafe { CStr::from_char_ptr((*self.0.as_ptr()).name.cast()) }
+    }
 }
 
 impl Drop for Root {

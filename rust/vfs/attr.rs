@@ -33,7 +33,10 @@ impl InodeOps<Rext4> for Plain {
         setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
+        if inode.is_regular() {
+            stat.set_dio_alignment(inode);
+        }
         getattr(inode, stat)
     }
 
@@ -46,11 +49,16 @@ impl InodeOps<Rext4> for Plain {
     }
 
     fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
-        if into.is_for_xattr() {
-            return Err(EOPNOTSUPP);
-        }
-        into.report::<Rext4, map::Report>(inode, start, len)
+        fiemap(inode, into, start, len)
     }
+}
+
+/// Reports where a file or a directory is; see [`InodeOps::fiemap`].
+pub(super) fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+    if into.is_for_xattr() {
+        return Err(EOPNOTSUPP);
+    }
+    into.report::<Rext4, map::Report>(inode, start, len)
 }
 
 /// Changes attributes; see [`InodeOps::setattr`].
@@ -61,10 +69,20 @@ pub(super) fn setattr(
     attr: &mut Attr,
 ) -> Result {
     attr.prepare(idmap, dentry)?;
-    if let Some(size) = attr.size() {
-        resize(inode, size)?;
-        refresh_contents(inode)?;
+    let Some(size) = attr.size() else {
+        return set_others(idmap, inode, attr);
+    };
+    resize(inode, size)?;
+    refresh_contents(inode)?;
+    set_others(idmap, inode, attr)?;
+    if inode.is_synchronous() {
+        inode.fs().fsync(inode.core()?, false).errno()?;
     }
+    Ok(())
+}
+
+/// Changes what is not the size.
+fn set_others(idmap: &IdMap, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
     let what = attr.valid();
     let known = valid::MODE | valid::UID | valid::GID | valid::ATIME | valid::MTIME | valid::CTIME;
     if what & known == 0 {
@@ -162,11 +180,13 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
 }
 
 /// Completes what `stat` shows.
-pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
     /// `STATX_ATTR_*`.
+    const COMPRESSED: u64 = 0x4;
     const IMMUTABLE: u64 = 0x10;
     const APPEND: u64 = 0x20;
     const NODUMP: u64 = 0x40;
+    const ENCRYPTED: u64 = 0x800;
     let core = inode.core()?;
     let attributes = core.attributes();
     if let Some(time) = attributes.crtime {
@@ -177,16 +197,15 @@ pub(super) fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
         (InodeFlags::IMMUTABLE, IMMUTABLE),
         (InodeFlags::APPEND, APPEND),
         (InodeFlags::NODUMP, NODUMP),
+        (InodeFlags::COMPR, COMPRESSED),
     ];
     let set = bits
         .iter()
         .filter(|(disk, _)| flags.has(*disk))
         .fold(0, |set, (_, bit)| set | bit);
-    stat.set_attributes(set, IMMUTABLE | APPEND | NODUMP);
-    // Data that has no blocks yet will have them: programs take 0 blocks for "nothing but holes".
-    let delayed = core
-        .delayed_blocks()
-        .saturating_mul(u64::from(inode.sb().block_size() / 512));
-    stat.set_blocks(attributes.blocks.saturating_add(delayed));
+    // Encrypted ones are refused: that none is, is known too.
+    let known = COMPRESSED | IMMUTABLE | APPEND | NODUMP | ENCRYPTED;
+    stat.set_attributes(set, known);
+    stat.set_blocks(core.space());
     Ok(())
 }

@@ -27,9 +27,18 @@ pub(super) struct Regular;
 impl FileOps<Rext4> for Regular {
     const BLOCK_BASED: bool = true;
 
-    fn open(_: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+    fn open(inode: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+        usable(inode, file)?;
         file.allow_direct();
+        file.allow_nowait();
         Ok(())
+    }
+
+    fn lend(file: &File<Rext4>, to_map: bool) -> Result {
+        if to_map {
+            return usable(file.inode(), file);
+        }
+        file.inode().live().map(drop)
     }
 
     fn release(inode: &Inode<Rext4>, file: &File<Rext4>) {
@@ -61,9 +70,7 @@ impl FileOps<Rext4> for Regular {
     }
 
     fn read_iter(mut iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
-        if iocb.inode().fs().is_shut_down() {
-            return Err(EIO);
-        }
+        iocb.inode().live()?;
         if iocb.is_direct() {
             return direct_read(iocb, to);
         }
@@ -96,9 +103,20 @@ impl FileOps<Rext4> for Regular {
     }
 }
 
+/// Whether an open file can be used as it is opened: nothing can be after a shutdown, and written after an
+/// error that has ended all writing.
+fn usable(inode: &Inode<Rext4>, file: &File<Rext4>) -> Result {
+    inode.live()?;
+    if file.is_writable() && inode.fs().has_failed() {
+        return Err(EROFS);
+    }
+    Ok(())
+}
+
 /// Writes through the page cache; takes `i_rwsem`. The caller makes it durable.
 fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize> {
     if iocb.is_nowait() {
+        // Reserving space may read the tree, and commit.
         return Err(EOPNOTSUPP);
     }
     let inode = iocb.inode();
@@ -182,6 +200,9 @@ fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize>
         // It is durable, if it has to be.
         return Ok(direct);
     }
+    if iocb.is_nowait() {
+        return if direct > 0 { Ok(direct) } else { Err(EAGAIN) };
+    }
     iocb.clear_direct();
     let buffered = buffered_write(&mut iocb, from);
     let written = iocb.finish_fallback(from, direct, buffered)?;
@@ -214,11 +235,11 @@ fn direct_part<'a>(
             return direct::write::<Rext4, map::Direct, Written>(iocb, from, false);
         }
     }
-    let _locked = if nowait {
-        inode.try_lock().ok_or(EAGAIN)?
-    } else {
-        inode.lock()
-    };
+    if nowait {
+        // What follows allocates, or waits for others.
+        return Err(EAGAIN);
+    }
+    let _locked = inode.lock();
     let count = iocb.write_checks(from)?;
     if count == 0 {
         return Ok((iocb, Ok(0)));

@@ -80,7 +80,7 @@ fn lookup(inode: &Inode<Rext4>, pos: u64, length: u64, show: Show) -> Result<Map
         return Ok(Mapping::new(end, MAX_BYTES - end, Extent::Hole, 0));
     }
     let (first, count) = blocks_of(inode, pos, length)?;
-    let mapping = inode.fs().map(inode.core()?, first, count).errno()?;
+    let mapping = inode.fs().map(inode.live()?, first, count).errno()?;
     Ok(in_bytes(inode, &mapping, show))
 }
 

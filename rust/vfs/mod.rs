@@ -82,6 +82,8 @@ trait InodeExt {
     fn fs(&self) -> &Filesystem;
     /// The file system's inode; `EIO` for one whose making has failed.
     fn core(&self) -> Result<&CoreInode>;
+    /// The same for who reads: `EIO` after a shutdown. (Who changes something is told by the file system.)
+    fn live(&self) -> Result<&CoreInode>;
 }
 
 impl InodeExt for Inode<Rext4> {
@@ -91,6 +93,13 @@ impl InodeExt for Inode<Rext4> {
 
     fn core(&self) -> Result<&CoreInode> {
         Ok(self.data().core.as_ref().ok_or(EIO)?)
+    }
+
+    fn live(&self) -> Result<&CoreInode> {
+        if self.fs().is_shut_down() {
+            return Err(EIO);
+        }
+        self.core()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::linux::fs::attr::{Attr, IdMap, Stat};
 use crate::linux::fs::dentry::Dentry;
 use crate::linux::fs::inode::Inode;
 use crate::linux::fs::inode_ops::{InodeOps, Made, Place};
+use crate::linux::iomap::fiemap::Fiemap;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -76,7 +77,7 @@ impl InodeOps<Rext4> for Names {
         if name.len() > NAME_MAX {
             return Err(ENAMETOOLONG);
         }
-        match dir.fs().lookup(dir.core()?, name).errno()? {
+        match dir.fs().lookup(dir.live()?, name).errno()? {
             None => Ok(None),
             Some(ino) => {
                 let core = dir.core()?;
@@ -196,7 +197,7 @@ impl InodeOps<Rext4> for Names {
         attr::setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
     }
 
@@ -207,6 +208,10 @@ impl InodeOps<Rext4> for Names {
     fn get_inode_acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl>> {
         super::xattr::acl(inode, kind)
     }
+
+    fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+        attr::fiemap(inode, into, start, len)
+    }
 }
 
 /// Operations on symbolic links.
@@ -215,7 +220,7 @@ pub(super) struct Link;
 #[vtable]
 impl InodeOps<Rext4> for Link {
     fn get_link(inode: &Inode<Rext4>) -> Result<KVec<u8>> {
-        let target = inode.fs().read_link(inode.core()?).errno()?;
+        let target = inode.fs().read_link(inode.live()?).errno()?;
         let mut copy = KVec::with_capacity(target.len(), GFP_KERNEL)?;
         copy.extend_from_slice(&target, GFP_KERNEL)?;
         Ok(copy)
@@ -230,7 +235,7 @@ impl InodeOps<Rext4> for Link {
         attr::setattr(idmap, dentry, inode, attr)
     }
 
-    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat) -> Result {
+    fn getattr(inode: &Inode<Rext4>, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
     }
 

@@ -45,7 +45,7 @@ impl FileOps<Rext4> for Directory {
         };
         let next = dir
             .fs()
-            .read_directory(dir.core()?, start, width, |entry, next| {
+            .read_directory(dir.live()?, start, width, |entry, next| {
                 let taken = into.emit(
                     entry.name,
                     u64::from(entry.ino.get()),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Extended attributes and access control lists: reading those that are on the disk.
+//! Extended attributes and access control lists: reading and removing those that are on the disk.
 
 use super::error::OrErrno;
+use super::iget::refresh_stamp;
 use super::{InodeExt, Rext4};
 use crate::format::xattr as names;
 use crate::linux::caller::is_administrator;
@@ -23,6 +24,19 @@ fn copy_out(value: &[u8], into: &mut [u8]) -> Result<usize> {
     Ok(value.len())
 }
 
+/// Removes an attribute. File capabilities go this way when a file is written to, cut or given away.
+fn remove(inode: &Inode<Rext4>, index: u8, name: &[u8]) -> Result {
+    inode
+        .fs()
+        .xattr_remove(inode.core()?, index, name)
+        .errno()?;
+    refresh_stamp(inode)?;
+    if inode.is_synchronous() {
+        inode.fs().fsync(inode.core()?, false).errno()?;
+    }
+    Ok(())
+}
+
 macro_rules! handler {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $index:expr) => {
         $(#[$doc])*
@@ -33,8 +47,15 @@ macro_rules! handler {
             const PREFIX: &'static CStr = $prefix;
 
             fn get(inode: &Inode<Rext4>, name: &[u8], into: &mut [u8]) -> Result<usize> {
-                let value = inode.fs().xattr_get(inode.core()?, $index, name).errno()?;
+                let value = inode.fs().xattr_get(inode.live()?, $index, name).errno()?;
                 copy_out(&value, into)
+            }
+
+            fn set(inode: &Inode<Rext4>, name: &[u8], value: Option<&[u8]>, _: u32) -> Result {
+                match value {
+                    Some(_) => Err(EOPNOTSUPP),
+                    None => remove(inode, $index, name),
+                }
             }
         }
     };
@@ -78,7 +99,7 @@ pub(super) fn list(inode: &Inode<Rext4>, into: &mut [u8]) -> Result<usize> {
     let mut fits = true;
     inode
         .fs()
-        .xattr_list(inode.core()?, |index, name| {
+        .xattr_list(inode.live()?, |index, name| {
             let Some(prefix) = names::prefix(index).filter(|_| is_listed(index)) else {
                 return Ok(());
             };
@@ -108,7 +129,7 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
         AclKind::Access => names::POSIX_ACL_ACCESS,
         AclKind::Default => names::POSIX_ACL_DEFAULT,
     };
-    let Some(list) = inode.fs().acl(inode.core()?, index).errno()? else {
+    let Some(list) = inode.fs().acl(inode.live()?, index).errno()? else {
         return Ok(None);
     };
     let mut entries = KVec::with_capacity(list.len(), GFP_KERNEL)?;

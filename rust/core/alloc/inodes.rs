@@ -12,6 +12,7 @@ use crate::core::journal::Handle;
 use crate::core::platform::shortage;
 use crate::format::bitmap;
 use crate::format::fault::{BitmapFault, Fault, GroupFault, InodeFault};
+use crate::format::geometry::special;
 use crate::format::group_desc::{GroupDesc, GroupFlags};
 use crate::format::units::{DiskBlock, Group, Ino};
 use core::sync::atomic::Ordering::Relaxed;
@@ -19,8 +20,10 @@ use core::sync::atomic::Ordering::Relaxed;
 /// What kind of inode is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewInodeKind {
-    /// Directories are spread, others stay near their directory.
+    /// Directories have a group chosen for them, others stay near their directory.
     pub is_directory: bool,
+    /// A directory may be anywhere, as those of the root are.
+    pub spread: bool,
     /// The mode, for trace events.
     pub mode: u16,
 }
@@ -103,7 +106,7 @@ impl Allocator {
         let corrupt = |fault| Error::Corrupt(Place::inode(parent), fault);
         let home = self.geometry().inode_place(parent).map_err(corrupt)?.group;
         let home = if kind.is_directory {
-            self.directory_group(home, parent)
+            self.directory_group(home, kind.spread || parent == special::ROOT)
         } else {
             home
         };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where directories and the blocks of new files go: directories of the root are spread over the
-//! disk, others stay near their parent while it has room, files stay with their directory (the
-//! Orlov allocator's idea). Sums are over packed groups (`flex_bg`).
+//! Where directories and the blocks of new files go: directories of the root, and of directories that are
+//! flagged as the top of a hierarchy, are spread over the disk, others stay near their parent while it has
+//! room, files stay with their directory (the Orlov allocator's idea). Sums are over packed groups
+//! (`flex_bg`).
 
 use super::Allocator;
 use crate::core::platform::random_u32;
-use crate::format::geometry::special;
 use crate::format::units::{DiskBlock, Group, Ino};
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
@@ -66,8 +66,9 @@ impl Allocator {
         self.pack_groups(pack).map(Group).find(has_inodes)
     }
 
-    /// The group a new directory shall be in; its parent is in `home`.
-    pub(super) fn directory_group(&self, home: Group, parent: Ino) -> Group {
+    /// The group a new directory shall be in: near its parent, which is in `home`, or, with `spread`,
+    /// anywhere.
+    pub(super) fn directory_group(&self, home: Group, spread: bool) -> Group {
         let packs = self.groups.count().div_ceil(self.pack_size()).max(1);
         let average = |total: u64| total / u64::from(packs);
         let mean = Pack {
@@ -75,7 +76,7 @@ impl Allocator {
             blocks: average(self.space.free()),
             directories: average(self.directories.load(Relaxed)),
         };
-        let chosen = if parent == special::ROOT {
+        let chosen = if spread {
             self.emptiest(packs, mean)
         } else {
             self.near(home.get() / self.pack_size(), packs, mean)

@@ -39,6 +39,7 @@ const INHERITED: InodeFlags = InodeFlags::SECRM
     .with(InodeFlags::SYNC)
     .with(InodeFlags::NODUMP)
     .with(InodeFlags::NOATIME)
+    .with(InodeFlags::NOCOMPR)
     .with(InodeFlags::JOURNAL_DATA)
     .with(InodeFlags::NOTAIL)
     .with(InodeFlags::DIRSYNC)
@@ -76,6 +77,7 @@ impl Inode {
         let is_directory = kind == InodeKind::Directory;
         let wanted = NewInodeKind {
             is_directory,
+            spread: parent.fields().flags.has(InodeFlags::TOPDIR),
             mode: new.mode,
         };
         let taken = volume
@@ -210,7 +212,7 @@ impl Inode {
 
 /// The length of a new record's extra part: all that is known, if there is room for one, and more if the
 /// superblock wants more.
-fn extra_isize(superblock: &Superblock) -> u16 {
+pub(super) fn extra_isize(superblock: &Superblock) -> u16 {
     let wanted = superblock.want_extra_isize.max(superblock.min_extra_isize);
     match usize::from(superblock.geometry.inode_size()) {
         BASE_LEN => 0,

@@ -219,9 +219,6 @@ fn check(
             fields.size,
             block_size,
         )),
-        InodeKind::Regular if fields.size > volume.max_file_size() => {
-            bad(InodeFault::Size, fields.size)
-        }
         _ => Ok(()),
     }
 }

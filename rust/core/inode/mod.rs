@@ -29,7 +29,7 @@ pub use load::Purpose;
 pub use orphan::{Orphans, ORPHAN_CREDITS};
 pub use resize::{Resize, Settled, Zeroed};
 pub use store::Touch;
-pub use xattr::ACL_CREDITS;
+pub use xattr::XATTR_CREDITS;
 
 use super::error::{Error, Place, Result};
 use super::map::FileMap;
@@ -92,7 +92,7 @@ pub struct Attributes {
     pub links: u32,
     /// Size on disk, in bytes. What was written but has not reached the disk may lie beyond.
     pub size: u64,
-    /// Space taken, in units of 512 bytes; delayed blocks not included.
+    /// Space taken on the disk, in units of 512 bytes; see [`Inode::space`].
     pub blocks: u64,
     /// Last access.
     pub atime: Timestamp,
@@ -200,11 +200,13 @@ impl Inode {
             .map_or(stored, |map| map.blocks() << self.sector_shift)
     }
 
-    /// Blocks that have reserved space but no place on the disk yet.
-    pub fn delayed_blocks(&self) -> u64 {
-        self.map
-            .as_ref()
-            .map_or(0, |map| u64::from(map.delayed_blocks()))
+    /// Space taken, and space that data will take which is delayed or in flight, in units of 512 bytes:
+    /// programs take 0 for "nothing but holes".
+    pub fn space(&self) -> u64 {
+        match &self.map {
+            Some(map) => map.blocks_with_pending() << self.sector_shift,
+            None => self.fields.lock().blocks,
+        }
     }
 
     /// The map's sequence number; a mapping with another one may be stale.

@@ -2,6 +2,7 @@
 
 //! Writing an inode: fields and map go into the inode table block, under a handle.
 
+use super::create::extra_isize;
 use super::{Inode, InodeKind};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
@@ -10,7 +11,7 @@ use crate::core::journal::Handle;
 use crate::core::volume::Volume;
 use crate::format::bytes::{le32, put_le32};
 use crate::format::fault::{Fault, Record};
-use crate::format::inode::{InodeFields, BASE_LEN};
+use crate::format::inode::InodeFields;
 use crate::format::units::{DiskBlock, Ino};
 use core::sync::atomic::Ordering;
 
@@ -133,16 +134,15 @@ impl Inode {
             next.i_block = map.root();
             next.blocks = self.sectors(0);
         }
-        if self.place.size == BASE_LEN {
-            // Nobody is to see what the disk cannot keep: a time would go back within its second.
-            next.fit_base();
-        }
         events::mark_inode_dirty(&volume.device, self.ino);
         let mut block = handle.write(table)?;
         let end = self.place.offset.saturating_add(self.place.size);
         let raw = block
             .get_mut(self.place.offset..end)
             .ok_or(self.too_short())?;
+        next.grow_extra(raw, extra_isize(&volume.superblock));
+        // Nobody is to see what the disk cannot keep: a time would go back within its second.
+        next.fit();
         next.dtime = dtime.or(le32(raw, DTIME)).ok_or(self.too_short())?;
         let here = Place {
             ino: self.ino,

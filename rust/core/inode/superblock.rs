@@ -19,9 +19,17 @@ impl Volume {
         self.cache.sealer().checksums()
     }
 
-    /// The largest size of a file, in bytes: 2^32 - 1 blocks, as extents can name them.
+    /// The largest size of a file, in bytes: 2^32 - 1 blocks, as extents can name them, or (without
+    /// `huge_file`) 512 bytes each, as `i_blocks` counts them.
     pub fn max_file_size(&self) -> u64 {
-        u64::from(u32::MAX) << self.superblock.geometry.block_bits()
+        let geometry = &self.superblock.geometry;
+        let bits = geometry.block_bits();
+        let blocks = if geometry.huge_file() {
+            u32::MAX
+        } else {
+            u32::MAX >> bits.saturating_sub(9)
+        };
+        u64::from(blocks) << bits
     }
 
     /// Changes the superblock in a transaction. Spends one credit at most.

@@ -2,24 +2,27 @@
 
 //! The extended attributes of an inode, from its record and its block.
 
-use super::{Inode, Touch};
+use super::{now, Inode, Touch};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Handle;
 use crate::core::platform::Vec;
 use crate::core::volume::Volume;
-use crate::core::xattr::{read_block, run_of, Attributes};
+use crate::core::xattr::{read_block, run_of, Attributes, Home};
 use crate::format::acl;
 use crate::format::bytes::put;
+use crate::format::fault::Fault;
+use crate::format::inode::extra_isize;
 use crate::format::units::DiskBlock;
 use crate::format::xattr::{
-    references, replace_in_block, replace_in_body, set_references, Attrs, POSIX_ACL_ACCESS,
+    references, remove_in_block, remove_in_body, replace_in_block, replace_in_body, set_references,
+    POSIX_ACL_ACCESS,
 };
 
-/// Credits to change an access control list beside the inode's record: its block, and when that is
-/// shared, bitmap and descriptor of a copy of it, the block that was shared, and its own bitmap and
-/// descriptor if nobody else has it in the end.
-pub const ACL_CREDITS: u32 = 6;
+/// Credits to change an attribute beside the inode's record: its block, and when that is shared, bitmap
+/// and descriptor of a copy of it, the block that was shared, and its own bitmap and descriptor if nobody
+/// else has it in the end.
+pub const XATTR_CREDITS: u32 = 6;
 
 impl Inode {
     /// The value of an attribute; see [`Attributes::get`].
@@ -45,35 +48,103 @@ impl Inode {
     }
 
     /// Puts another access control list of the same length in the place of the one that there is. Spends
-    /// up to [`ACL_CREDITS`], and one for the record. Needs `i_rwsem`, as all changes of attributes.
+    /// up to [`XATTR_CREDITS`], and one for the record. Needs `i_rwsem`, as all changes of attributes.
     ///
     /// [`Error::NoSpace`], with nothing changed, when it is in a block that others share and there is none
     /// to copy it to.
     pub fn replace_acl(&self, volume: &Volume, handle: &mut Handle<'_>, list: &[u8]) -> Result {
-        let extra_isize = self.fields().extra_isize;
-        let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
-        let end = self.place.offset.saturating_add(self.place.size);
-        let record = self.place.offset..end;
-        let data = table.data()?;
-        let body = data.get(record.clone()).unwrap_or(&[]);
-        let in_body = Attrs::in_body(body, extra_isize)
-            .map_err(|fault| Error::Corrupt(self.here(), fault))?
-            .is_some_and(|attrs| attrs.find(POSIX_ACL_ACCESS, b"").is_some());
-        let replaced = if in_body {
-            let mut bytes = handle.write(&table)?;
-            let body = bytes.get_mut(record).unwrap_or(&mut []);
-            let replaced = replace_in_body(body, extra_isize, POSIX_ACL_ACCESS, b"", list);
-            bytes.changed_inode(self.place.slot);
-            replaced
-        } else {
-            let block = self.own_xattr_block(volume, handle)?;
-            let mut bytes = handle.write(&block)?;
-            replace_in_block(&mut bytes, POSIX_ACL_ACCESS, b"", list)
+        let index = POSIX_ACL_ACCESS;
+        let replaced = match self.xattr_home(volume, index, b"")? {
+            Home::Record => self.edit_body(volume, handle, |body, extra_isize| {
+                replace_in_body(body, extra_isize, index, b"", list)
+            }),
+            Home::Block { .. } => self.edit_own_block(volume, handle, |block| {
+                replace_in_block(block, index, b"", list)
+            }),
         };
-        match replaced.map_err(|fault| Error::Corrupt(self.here(), fault))? {
+        match replaced? {
             true => Ok(()),
             false => Err(Error::NoData),
         }
+    }
+
+    /// Removes an attribute; a block that has no other is given up. Spends up to [`XATTR_CREDITS`], and one
+    /// for the record. Needs `i_rwsem`, as all changes of attributes.
+    ///
+    /// [`Error::NoData`] when there is no such attribute; [`Error::NoSpace`] as for [`Self::replace_acl`].
+    /// Nothing is changed then.
+    pub fn remove_xattr(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        index: u8,
+        name: &[u8],
+    ) -> Result {
+        match self.xattr_home(volume, index, name)? {
+            Home::Record => {
+                self.edit_body(volume, handle, |body, extra_isize| {
+                    remove_in_body(body, extra_isize, index, name)
+                })?;
+            }
+            Home::Block { alone: false } => {
+                self.edit_own_block(volume, handle, |block| remove_in_block(block, index, name))?;
+            }
+            Home::Block { alone: true } => {
+                self.drop_xattr_reference(volume, handle, self.fields().file_acl)?;
+                self.forget_xattr_block(volume, handle)?;
+            }
+        }
+        self.change(volume, handle, Touch::Attributes, |fields| {
+            fields.ctime = now();
+            Ok(())
+        })
+    }
+
+    fn xattr_home(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Home> {
+        self.with_xattrs(volume, |attributes| attributes.home(volume, index, name))
+    }
+
+    /// Changes the attributes in the record; `edit` gets all of it, and how many bytes are extra fields.
+    fn edit_body(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        edit: impl FnOnce(&mut [u8], u16) -> core::result::Result<bool, Fault>,
+    ) -> Result<bool> {
+        let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
+        let end = self.place.offset.saturating_add(self.place.size);
+        let mut bytes = handle.write(&table)?;
+        let body = bytes.get_mut(self.place.offset..end).unwrap_or(&mut []);
+        let extra_isize = extra_isize(body);
+        let edited = edit(body, extra_isize);
+        bytes.changed_inode(self.place.slot);
+        edited.map_err(|fault| Error::Corrupt(self.here(), fault))
+    }
+
+    /// Changes the attributes in the block, of which others see nothing.
+    fn edit_own_block(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        edit: impl FnOnce(&mut [u8]) -> core::result::Result<bool, Fault>,
+    ) -> Result<bool> {
+        let block = self.own_xattr_block(volume, handle)?;
+        let mut bytes = handle.write(&block)?;
+        edit(&mut bytes).map_err(|fault| Error::Corrupt(self.here(), fault))
+    }
+
+    /// The inode has given up its block of attributes.
+    fn forget_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
+        if let Some(map) = &self.map {
+            map.count_other(false);
+        }
+        let sectors = 1u64.checked_shl(self.sector_shift).unwrap_or(0);
+        self.change(volume, handle, Touch::Attributes, |fields| {
+            // Of what has a map, that says how many blocks there are.
+            fields.blocks = fields.blocks.saturating_sub(sectors);
+            fields.file_acl = DiskBlock(0);
+            Ok(())
+        })
     }
 
     /// The block of attributes; a copy of it, if others have it too.
@@ -116,10 +187,11 @@ impl Inode {
         let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
         let data = table.data()?;
         let end = self.place.offset.saturating_add(self.place.size);
+        let record = data.get(self.place.offset..end).unwrap_or(&[]);
         read(&Attributes {
             ino: self.ino,
-            record: data.get(self.place.offset..end).unwrap_or(&[]),
-            extra_size: fields.extra_isize,
+            record,
+            extra_size: extra_isize(record),
             block: (fields.file_acl != DiskBlock(0)).then_some(fields.file_acl),
         })
     }

@@ -85,7 +85,7 @@ fn direct_writes_leave_nothing_behind() {
         .unwrap();
     assert!(matches!(got.state, State::InFlight(_)), "{got:?}");
     assert!(got.start == FileBlock(5) && (1..20_000).contains(&got.len));
-    assert_eq!(map.delayed_blocks(), 0);
+    assert_eq!(map.status.lock().pieces.delayed(), 0);
     // It does not reach the disk.
     map.release_pending(volume, BlockRange::new(got.start, got.len))
         .unwrap();

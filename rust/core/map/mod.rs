@@ -293,9 +293,12 @@ impl FileMap {
         };
     }
 
-    /// Blocks that have reserved space, but no place yet.
-    pub fn delayed_blocks(&self) -> u32 {
-        self.status.lock().pieces.delayed()
+    /// As [`Self::blocks`], with those that data will have which is delayed or in flight.
+    pub fn blocks_with_pending(&self) -> u64 {
+        // A block goes from the one to the other under this lock.
+        let inner = self.inner.lock();
+        let pending = self.status.lock().pieces.pending_blocks();
+        inner.tree.blocks.saturating_add(pending.into())
     }
 
     /// The present sequence number: a [`Mapping`] with another one may be stale.

@@ -453,7 +453,7 @@ pub(super) fn settle(world: &World, model: &mut Model, blocks: u32) {
         }
         model.insert(at, Is::Written);
     }
-    assert_eq!(world.map.delayed_blocks(), 0);
+    assert_eq!(world.map.status.lock().pieces.delayed(), 0);
     assert_eq!(world.volume.allocator.statistics().reserved_blocks, 0);
 }
 

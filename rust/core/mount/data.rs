@@ -5,7 +5,7 @@
 use super::{Filesystem, Inode, InodeKind, Resize, Settled, Timestamp};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::inode::{now, Touch, ACL_CREDITS};
+use crate::core::inode::{now, Touch, XATTR_CREDITS};
 use crate::core::map::{BlockRange, Mapping, Ordered};
 use crate::core::platform::{Vec, GFP};
 use crate::format::inode::MODE_KIND;
@@ -56,7 +56,7 @@ impl Filesystem {
             Some(mode) => inode.acl_of_mode(&self.volume, mode)?,
             None => None,
         };
-        let credits = if list.is_some() { 1 + ACL_CREDITS } else { 1 };
+        let credits = if list.is_some() { 1 + XATTR_CREDITS } else { 1 };
         self.volume.change(credits, |handle| {
             if let Some(list) = &list {
                 inode.replace_acl(&self.volume, handle, list)?;

@@ -4,6 +4,7 @@
 
 use super::{Filesystem, Inode};
 use crate::core::error::{Error, Result};
+use crate::core::inode::XATTR_CREDITS;
 use crate::core::platform::{Vec, GFP};
 use crate::format::acl::{disk_entries, AclEntry};
 
@@ -20,6 +21,19 @@ impl Filesystem {
     pub fn xattr_list(&self, inode: &Inode, each: impl FnMut(u8, &[u8]) -> Result) -> Result {
         let listed = inode.xattr_list(&self.volume, each);
         self.report("xattr_list", inode.ino(), listed)
+    }
+
+    /// Removes an attribute. Needs `i_rwsem`, as all changes of attributes.
+    ///
+    /// [`Error::NoData`] if there is no such attribute.
+    pub fn xattr_remove(&self, inode: &Inode, index: u8, name: &[u8]) -> Result {
+        self.writable()?;
+        let removed = self.retry(|| {
+            self.volume.change(1 + XATTR_CREDITS, |handle| {
+                inode.remove_xattr(&self.volume, handle, index, name)
+            })
+        });
+        self.report("xattr_remove", inode.ino(), removed)
     }
 
     /// The entries of an access control list, by its name index; `None` if there is no such list.

@@ -131,47 +131,55 @@ impl Attr {
     }
 }
 
-/// The answer to `stat` (`struct kstat`).
-#[repr(transparent)]
-pub struct Stat(bindings::kstat);
+/// The answer to `stat` (`struct kstat`), and what was asked for.
+pub struct Stat<'a> {
+    raw: &'a mut bindings::kstat,
+    asked: u32,
+}
 
-impl Stat {
+impl Stat<'_> {
+    /// `asked` are the `STATX_*` bits that are wanted.
+    ///
     /// # Safety
     ///
-    /// `stat` must be live, and not be used by others, for `'a`.
-    pub(super) unsafe fn from_raw<'a>(stat: *mut bindings::kstat) -> &'a mut Self {
-        // SAFETY: The caller says so; the type is transparent.
-        unsafe { &mut *stat.cast() }
-    }
-
-    /// The space in use, in units of 512 bytes.
-    pub fn blocks(&self) -> u64 {
-        self.0.blocks
+    /// `stat` must be live, and not be used by others, as long as the value is there.
+    pub(super) unsafe fn from_raw(stat: *mut bindings::kstat, asked: u32) -> Self {
+        // SAFETY: The caller says so.
+        let raw = unsafe { &mut *stat };
+        Self { raw, asked }
     }
 
     /// Sets the space in use, in units of 512 bytes.
     pub fn set_blocks(&mut self, sectors: u64) {
-        self.0.blocks = sectors;
+        self.raw.blocks = sectors;
     }
 
     /// Sets the time of creation.
     pub fn set_btime(&mut self, time: Time) {
-        self.0.result_mask |= bindings::STATX_BTIME;
-        self.0.btime.tv_sec = time.sec;
-        self.0.btime.tv_nsec = time.nsec as isize;
+        self.raw.result_mask |= bindings::STATX_BTIME;
+        self.raw.btime.tv_sec = time.sec;
+        self.raw.btime.tv_nsec = time.nsec as isize;
     }
 
     /// Sets `STATX_ATTR_*` bits, and which of them this file system knows.
     pub fn set_attributes(&mut self, attributes: u64, known: u64) {
-        self.0.attributes |= attributes;
-        self.0.attributes_mask |= known;
+        self.raw.attributes |= attributes;
+        self.raw.attributes_mask |= known;
     }
 
-    /// What direct I/O must be aligned to, in bytes: in memory, and in the file.
-    pub fn set_dio_alignment(&mut self, memory: u32, offset: u32) {
-        self.0.result_mask |= bindings::STATX_DIOALIGN;
-        self.0.dio_mem_align = memory;
-        self.0.dio_offset_align = offset;
+    /// Tells, if that is asked for, what direct I/O to a file on a device must be aligned to: as iomap
+    /// needs it.
+    pub fn set_dio_alignment<F: FileSystem>(&mut self, inode: &Inode<F>) {
+        if self.asked & bindings::STATX_DIOALIGN == 0 {
+            return;
+        }
+        self.raw.result_mask |= bindings::STATX_DIOALIGN;
+        // SAFETY: A mounted superblock keeps its device open.
+        unsafe {
+            let bdev = (*inode.sb().as_raw()).s_bdev;
+            self.raw.dio_mem_align = bindings::bdev_dma_alignment(bdev).saturating_add(1);
+            self.raw.dio_offset_align = bindings::bdev_logical_block_size(bdev);
+        }
     }
 }
 

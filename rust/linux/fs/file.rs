@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 use kernel::error::{from_result, to_result, VTABLE_DEFAULT_ERROR};
 use kernel::ffi;
 use kernel::prelude::*;
-use kernel::transmute::FromBytes;
+use kernel::transmute::{AsBytes, FromBytes};
 use kernel::types::Opaque;
 use kernel::uaccess::{UserPtr, UserSlice};
 
@@ -163,6 +163,13 @@ impl Argument {
         let there = UserSlice::new(UserPtr::from_addr(self.0), size_of::<T>());
         there.reader().read()
     }
+
+    /// Puts a value into the caller's memory, `offset` bytes behind where it points to.
+    pub fn write<T: AsBytes>(self, offset: usize, value: &T) -> Result {
+        let at = self.0.checked_add(offset).ok_or(EFAULT)?;
+        let there = UserSlice::new(UserPtr::from_addr(at), size_of::<T>());
+        there.writer().write(value)
+    }
 }
 
 /// A file that is being opened.
@@ -243,6 +250,11 @@ pub trait FileOps<F: FileSystem>: 'static {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Asked before the file is mapped (`to_map`), or its folios are lent to a pipe: an error refuses it.
+    fn lend(_file: &File<F>, _to_map: bool) -> Result {
+        kernel::build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// A command of `ioctl`; `ENOTTY` for what is not known.
     fn ioctl(_file: &File<F>, _command: u32, _argument: Argument) -> Result<isize> {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
@@ -252,6 +264,22 @@ pub trait FileOps<F: FileSystem>: 'static {
     fn fallocate(_file: &File<F>, _mode: u32, _start: u64, _len: u64) -> Result {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// Asks [`FileOps::lend`].
+///
+/// # Safety
+///
+/// `file` must be open, and its inode of a superblock of a type registered for `F`.
+pub(super) unsafe fn may_lend<F: FileSystem, O: FileOps<F>>(
+    file: *mut bindings::file,
+    to_map: bool,
+) -> Result {
+    if O::HAS_LEND {
+        // SAFETY: The caller says so.
+        return O::lend(unsafe { File::from_raw(file) }, to_map);
+    }
+    Ok(())
 }
 
 /// The C table for files of kind `O`.
@@ -275,7 +303,10 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         fallocate: slot!(O::HAS_FALLOCATE, Self::fallocate),
         iopoll: slot!(O::BLOCK_BASED, bindings::iocb_bio_iopoll),
         get_unmapped_area: slot!(O::BLOCK_BASED, bindings::thp_get_unmapped_area),
-        setlease: slot!(O::HAS_READ_ITER, bindings::generic_setlease),
+        setlease: slot!(
+            O::HAS_READ_ITER || O::HAS_ITERATE_SHARED,
+            bindings::generic_setlease
+        ),
         fop_flags: if O::BLOCK_BASED {
             bindings::FOP_BUFFER_RASYNC | bindings::FOP_DIO_PARALLEL_WRITE | bindings::FOP_DONTCACHE
         } else {
@@ -292,7 +323,7 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
         usize,
         ffi::c_uint,
     ) -> isize = if O::BLOCK_BASED {
-        bindings::filemap_splice_read
+        Self::splice_read
     } else {
         bindings::copy_splice_read
     };
@@ -376,6 +407,25 @@ impl<F: FileSystem, O: FileOps<F>> FileVTable<F, O> {
                 Kiocb::from_raw(iocb),
                 &mut IovIter::from_raw(from),
             ))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::open`].
+    unsafe extern "C" fn splice_read(
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: ffi::c_uint,
+    ) -> isize {
+        // SAFETY: The VFS's objects are live; what it gives is passed on.
+        unsafe {
+            match may_lend::<F, O>(file, false) {
+                Ok(()) => bindings::filemap_splice_read(file, pos, pipe, len, flags),
+                Err(error) => error.to_errno() as isize,
+            }
         }
     }
 

@@ -92,7 +92,7 @@ pub trait InodeOps<F: FileSystem>: 'static {
     }
 
     /// Completes the attributes that the VFS has filled in from the inode.
-    fn getattr(_inode: &Inode<F>, _stat: &mut Stat) -> Result {
+    fn getattr(_inode: &Inode<F>, _stat: &mut Stat<'_>) -> Result {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -455,7 +455,10 @@ impl<F: FileSystem, I: InodeOps<F>> InodeVTable<F, I> {
         unsafe {
             let inode = (*(*path).dentry).d_inode;
             bindings::generic_fillattr(idmap, mask, inode, stat);
-            errno(I::getattr(Inode::from_raw(inode), Stat::from_raw(stat)))
+            errno(I::getattr(
+                Inode::from_raw(inode),
+                &mut Stat::from_raw(stat, mask),
+            ))
         }
     }
 

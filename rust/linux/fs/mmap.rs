@@ -4,7 +4,7 @@
 //!
 //! C header: `include/linux/mm.h` (`struct vm_operations_struct`, `struct vm_fault`).
 
-use super::file::{File, FileOps};
+use super::file::{may_lend, File, FileOps};
 use super::inode::Inode;
 use super::sb::SuperBlock;
 use super::FileSystem;
@@ -106,6 +106,9 @@ pub(super) unsafe extern "C" fn mmap_prepare<F: FileSystem, O: FileOps<F>>(
 ) -> ffi::c_int {
     // SAFETY: The VFS's objects are live, and the description is ours to complete.
     unsafe {
+        if let Err(error) = may_lend::<F, O>((*desc).file, true) {
+            return error.to_errno();
+        }
         if !O::HAS_PAGE_MKWRITE {
             return bindings::generic_file_readonly_mmap_prepare(desc);
         }

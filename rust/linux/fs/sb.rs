@@ -225,11 +225,22 @@ impl<F: FileSystem> SuperBlock<F> {
         }
     }
 
-    /// Makes a folder in sysfs, called like the device, in that of the file system's type.
+    /// Makes a folder in sysfs, called like the device, in that of the file system's type. Call it once,
+    /// while mounting.
     pub fn sysfs_folder<T: Values>(&self, values: T) -> Result<Folder<T>> {
-        // SAFETY: The superblock's type is registered for `F`, and lives as long as it.
-        let root = unsafe { &*type_of::<F>((*self.as_raw()).s_type) }.root();
-        Folder::new(root.ok_or(ENOENT)?, self.id(), values)
+        // SAFETY: The superblock's type is registered for `F`, and lives as long as it; its name is
+        // terminated.
+        let (root, name) = unsafe {
+            let raw = (*self.as_raw()).s_type;
+            let name = CStr::from_char_ptr((*raw).name.cast());
+            ((*type_of::<F>(raw)).root().ok_or(ENOENT)?, name)
+        };
+        if root.name() == name {
+            // `FS_IOC_GETFSSYSFSPATH` puts the type's name before it.
+            // SAFETY: The superblock is live, and nobody reads the name before it is mounted.
+            unsafe { bindings::super_set_sysfs_name_bdev(self.as_raw()) };
+        }
+        Folder::new(root, self.id(), values)
     }
 
     /// Keeps the file system from being frozen while a change of its own is made.

@@ -33,7 +33,8 @@ impl Fiemap<'_> {
         unsafe { (*self.0).fi_flags & bindings::FIEMAP_FLAG_XATTR != 0 }
     }
 
-    /// Reports the mapping of a range of bytes as `T` sees it. Takes the inode's lock shared.
+    /// Reports the mapping of a range of bytes as `T` sees it. Takes the inode's lock shared. What
+    /// `FIEMAP_FLAG_CACHE` asks for, to have the mapping in memory afterwards, is left to `T`.
     pub fn report<F: FileSystem, T: IomapOps<F>>(
         self,
         inode: &Inode<F>,
@@ -43,6 +44,7 @@ impl Fiemap<'_> {
         let _locked = inode.lock_shared();
         // SAFETY: All are live, and the inode is locked.
         to_result(unsafe {
+            (*self.0).fi_flags &= !bindings::FIEMAP_FLAG_CACHE;
             bindings::iomap_fiemap(
                 inode.as_raw(),
                 self.0,

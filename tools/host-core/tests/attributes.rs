@@ -259,3 +259,191 @@ fn what_could_not_be_made_has_no_name() {
         }
     }
 }
+
+/// An image in which /f has the attributes in `f`, and /g those in `g`; `shared`: it has /f's block.
+fn image_with(args: &[&str], f: &[(&str, usize)], g: &[(&str, usize)], shared: bool) -> Vec<u8> {
+    let file = TempFile::with(&mkfs(16 * MIB, args));
+    let empty = TempFile::new(0);
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+    for (name, attributes) in [("f", f), ("g", g)] {
+        ask(&format!("write {} {name}", empty.0.display()));
+        for (attribute, len) in attributes {
+            let value = TempFile::with(&value(attribute, *len));
+            ask(&format!(
+                "ea_set -f {} /{name} {attribute}",
+                value.0.display()
+            ));
+        }
+    }
+    if shared {
+        let stat = ask("stat /f");
+        let block = stat.split("File ACL: ").nth(1).unwrap();
+        let block = block.split_whitespace().next().unwrap();
+        ask(&format!("sif /g file_acl {block}"));
+        run("e2fsck", &["-fy"], &file.0);
+    }
+    let image = fs::read(&file.0).unwrap();
+    assert_clean(&image);
+    image
+}
+
+/// A value of an attribute, by its name.
+fn value(attribute: &str, len: usize) -> Vec<u8> {
+    attribute.bytes().cycle().take(len).collect()
+}
+
+/// File capabilities go, and nothing else does: from the record, from a block that is the file's own or
+/// shared, and with the block when they were alone in it.
+#[test]
+fn capabilities_are_removed() {
+    const CAPABILITY: &str = "security.capability";
+    let alone: &[_] = &[(CAPABILITY, 20)];
+    let others: &[_] = &[("user.a", 9), (CAPABILITY, 20), ("user.bc", 30)];
+    let large: &[_] = &[("user.large", 150), (CAPABILITY, 20), ("user.bc", 30)];
+    let (small, old) = (["-b", "4096", "-I", "256"], ["-b", "1024", "-I", "128"]);
+    for (args, attributes, shared, freed) in [
+        (small, alone, false, 0),
+        (small, others, false, 0),
+        (small, large, false, 0),
+        (old, alone, false, 1),
+        (old, alone, true, 0),
+        (old, others, false, 0),
+        (old, others, true, -1),
+    ] {
+        let neighbours: &[_] = if shared { attributes } else { &[] };
+        let image = image_with(&args, attributes, neighbours, shared);
+        let device = Recording::new(image);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let free = fs.fs.statistics().free;
+        let inode = fs.resolve("/f").unwrap();
+        let blocks = inode.attributes().blocks;
+        let remove = || fs.fs.xattr_remove(&inode, 6, b"capability");
+        assert_eq!(remove(), Ok(()), "{args:?} {shared}");
+        assert_eq!(remove(), Err(Error::NoData));
+        drop(inode);
+        fs.sync().unwrap();
+        let now = fs.fs.statistics().free;
+        assert_eq!(now as i64 - free as i64, freed, "{args:?} {shared}");
+        assert_clean_after_recovery(&device);
+        fs.drop_caches().unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        let lost = attributes.len() == 1 && args == old;
+        let sectors = if lost { 2 } else { 0 };
+        assert_eq!(inode.attributes().blocks, blocks - sectors);
+        for (path, gone) in [("/f", true), ("/g", !shared)] {
+            let inode = fs.resolve(path).unwrap();
+            for (name, len) in attributes {
+                let (index, rest) = match name.split_once('.').unwrap() {
+                    ("user", rest) => (1, rest),
+                    (_, rest) => (6, rest),
+                };
+                let found = fs.fs.xattr_get(&inode, index, rest.as_bytes());
+                let want = if path == "/g" && gone || gone && *name == CAPABILITY {
+                    Err(Error::NoData)
+                } else {
+                    Ok(value(name, *len))
+                };
+                assert_eq!(found.map(|found| found.to_vec()), want, "{path} {name}");
+            }
+        }
+        drop(inode);
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
+/// What is written and has no place in the file yet is counted: delayed, on its way, and there.
+#[test]
+fn space_is_counted_all_the_way() {
+    let device = Recording::new(mkfs(16 * MIB, &["-b", "1024"]));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    let ino = fs.create("/f", 0o644).unwrap();
+    fs.write("/f", 0, &[1; 5000]).unwrap();
+    let inode = fs.resolve("/f").unwrap();
+    assert_eq!(inode.space(), 10);
+    let sent = fs.submit(ino).unwrap();
+    assert_eq!((inode.space(), inode.attributes().blocks), (10, 0));
+    fs.complete(ino, &sent).unwrap();
+    assert_eq!((inode.space(), inode.attributes().blocks), (10, 10));
+    drop(inode);
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
+
+/// Without `huge_file` the blocks of a file are counted in 32 bits: it ends before that.
+#[test]
+fn a_file_ends_where_its_blocks_can_be_counted() {
+    for (block, features, largest) in [
+        ("1024", "^huge_file", 0x7fff_ffff << 10),
+        ("4096", "^huge_file", 0x1fff_ffff << 12),
+        ("4096", "huge_file", 0xffff_ffff << 12),
+    ] {
+        let image = mkfs(16 * MIB, &["-b", block, "-O", features]);
+        let device = Recording::new(image);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        assert_eq!(fs.fs.max_file_size(), largest, "{block} {features}");
+        fs.create("/f", 0o644).unwrap();
+        fs.truncate("/f", largest).unwrap();
+        assert_eq!(fs.truncate("/f", largest + 1), Err(Error::FileTooBig));
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
+/// A record with less of an extra part than there is room for gets it when it is written.
+#[test]
+fn records_get_more_of_their_extra_part() {
+    let late = Timestamp {
+        sec: 1 << 32,
+        nsec: 5,
+    };
+    for (old, attribute, grows) in [(0, false, true), (4, false, true), (4, true, false)] {
+        let file = TempFile::with(&mkfs(16 * MIB, &["-I", "256"]));
+        let empty = TempFile::new(0);
+        let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+        ask(&format!("write {} f", empty.0.display()));
+        ask(&format!("sif /f extra_isize {old}"));
+        if attribute {
+            ask("ea_set /f user.a value");
+        }
+        let device = Recording::new(fs::read(&file.0).unwrap());
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        assert_eq!(inode.fields().extra_isize, old);
+        fs.fs.set_times(&inode, Some(late), None, None).unwrap();
+        let seen = inode.attributes();
+        drop(inode);
+        fs.drop_caches().unwrap();
+        let inode = fs.resolve("/f").unwrap();
+        let extra = if grows { 32 } else { old };
+        assert_eq!(inode.fields().extra_isize, extra, "{old}");
+        assert_eq!(inode.attributes(), seen);
+        assert_eq!(seen.atime == late, grows);
+        if attribute {
+            let value = fs.fs.xattr_get(&inode, 1, b"a").unwrap();
+            assert_eq!(&value[..], b"value");
+        }
+        drop(inode);
+        fs.unmount().unwrap();
+        assert_clean(&device.contents());
+    }
+}
+
+/// What a new inode takes over from its directory.
+#[test]
+fn flags_are_inherited() {
+    let file = TempFile::with(&mkfs(16 * MIB, &[]));
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &file.0).1;
+    ask("mkdir d");
+    // NOCOMPR, TOPDIR, NODUMP, and that it has extents.
+    ask("sif /d flags 0xa0440");
+    let device = Recording::new(fs::read(&file.0).unwrap());
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.create("/d/f", 0o644).unwrap();
+    fs.mkdir("/d/g", 0o755).unwrap();
+    for path in ["/d/f", "/d/g"] {
+        assert_eq!(fs.resolve(path).unwrap().attributes().flags, 0x8_0440);
+    }
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}

@@ -234,6 +234,8 @@ const CHANGES: &[Step] = &[
     |fs| fs.truncate("/a/b/moved/few", 100_000),
     |fs| data(fs, "/a/b/moved/few", 40_000, 2000),
     |fs| some_names(fs),
+    |fs| no_attributes(fs, "/plain"),
+    |fs| no_attributes(fs, "/a"),
     |fs| fs.unlink("/pieces"),
     |fs| fs.sync(),
     |fs| {
@@ -253,6 +255,20 @@ fn data(fs: &mut HostFs, path: &str, at: u64, len: usize) -> Result {
         return Ok(());
     }
     fs.write(path, at, &vec![DATA; len])
+}
+
+/// Removes the attributes that a list names, the last first.
+fn no_attributes(fs: &mut HostFs, path: &str) -> Result {
+    let inode = fs.resolve(path)?;
+    let mut names = Vec::new();
+    fs.fs.xattr_list(&inode, |index, name| {
+        names.push((index, name.to_vec()));
+        Ok(())
+    })?;
+    for (index, name) in names.iter().rev() {
+        fs.fs.xattr_remove(&inode, *index, name)?;
+    }
+    Ok(())
 }
 
 /// Names come and go in the large directory.

@@ -5,12 +5,17 @@
 use super::*;
 
 fn take(volume: &Volume, parent: Ino, is_directory: bool) -> Result<NewInode> {
+    take_from(volume, parent, is_directory, false)
+}
+
+fn take_from(volume: &Volume, parent: Ino, is_directory: bool, spread: bool) -> Result<NewInode> {
     let mut handle = volume.journal.start(INODE_CREDITS).unwrap();
     volume.allocator.allocate_inode(
         &mut handle,
         parent,
         NewInodeKind {
             is_directory,
+            spread,
             mode: 0,
         },
     )
@@ -76,6 +81,11 @@ fn directories_of_the_root_are_spread_and_files_stay() {
         );
     }
     assert_eq!(volume.allocator.statistics().directories, 2 + 6);
+    // As below the top of a hierarchy.
+    let packs: std::collections::BTreeSet<u32> = (0..4)
+        .map(|_| group(take_from(&volume, parent, true, true).unwrap().ino) / 16)
+        .collect();
+    assert!(packs.len() >= 3, "{packs:?}");
 }
 
 #[test]

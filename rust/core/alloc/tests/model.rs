@@ -129,6 +129,7 @@ impl Model {
         let mut handle = volume.journal.start(INODE_CREDITS).unwrap();
         let kind = NewInodeKind {
             is_directory,
+            spread: false,
             mode: 0,
         };
         match volume.allocator.allocate_inode(&mut handle, parent, kind) {
