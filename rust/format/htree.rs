@@ -161,7 +161,7 @@ impl IndexFormat {
         Ok(view)
     }
 
-    /// The entries of a block whose order was checked when it was read.
+    /// The entries of a block, whose order only [`Self::root`] and [`Self::node`] check.
     pub fn view<'a>(&self, block: &'a [u8], place: Place) -> Result<Index<'a>, Fault> {
         let at = place.entries_at();
         let short = Fault::short(Record::HtreeNode, index(self.dir.block_size), block.len());

@@ -29,7 +29,7 @@ macro_rules! for_each_event {
             fn commit_flushing(dev: u32, sync_commit: u32, tid: u32);
             /// It writes the log.
             fn commit_logging(dev: u32, sync_commit: u32, tid: u32);
-            /// The transaction is durable; `head` is the newest that is checkpointed.
+            /// The transaction is durable; `head` is the oldest that is not checkpointed.
             fn end_commit(dev: u32, sync_commit: u32, tid: u32, head: u32);
             /// What the commit took: times in ns.
             fn run_stats(dev: u32, tid: u32, running: u64, locked: u64, flushing: u64, logging: u64, handle_count: u32, blocks: u32, blocks_logged: u32);

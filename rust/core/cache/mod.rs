@@ -7,7 +7,8 @@
 //! version shared goes on with a copy. User space that scribbles on the block device cannot change
 //! what is here.
 //!
-//! Lock: an entry's `version` is a leaf but for the journal's state, which is taken inside it.
+//! Locks: a bitmap's `version` before its descriptor's, otherwise one at a time; the journal's state is
+//! taken inside them.
 
 mod kind;
 mod seal;
