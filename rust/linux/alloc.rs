@@ -3,7 +3,7 @@
 //! Fallible allocation: the names of the `kernel` crate that the file system uses.
 
 use core::mem::MaybeUninit;
-use kernel::alloc::{flags, Flags, KBox, KVVec};
+use kernel::alloc::{flags, Flags, KVVec};
 use kernel::sync::UniqueArc;
 
 pub use kernel::alloc::AllocError;
@@ -15,9 +15,6 @@ pub const GFP: Flags = flags::GFP_KERNEL;
 
 /// A growable array, in one piece of physical memory while that is to be had.
 pub type Vec<T> = KVVec<T>;
-
-/// A heap value.
-pub type Box<T> = KBox<T>;
 
 /// Memory for a shared value that is not there yet.
 pub struct ArcRoom<T>(UniqueArc<MaybeUninit<T>>);
