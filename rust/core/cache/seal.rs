@@ -66,9 +66,7 @@ impl Sealer {
         let sums = &self.checksums;
         let checked = match kind {
             // The superblock was checked before anything else; records of inodes are checked one by one.
-            Kind::Superblock | Kind::InodeTable(_) | Kind::Indirect(_) | Kind::SymlinkTarget(_) => {
-                Ok(())
-            }
+            Kind::Superblock | Kind::InodeTable(_) | Kind::SymlinkTarget(_) => Ok(()),
             Kind::Descriptors(first) => self.each_descriptor(first, data.len(), |group, range| {
                 sums.verify_group_desc(group, data.get(range).unwrap_or(&[]))
             }),
@@ -191,10 +189,7 @@ impl Sealer {
             },
             Kind::Xattr => sums.seal_xattr_block(buffer.block(), bytes),
             Kind::OrphanFile(owner) => sums.seal_orphan_block(owner.seed, buffer.block(), bytes),
-            Kind::BlockBitmap(_)
-            | Kind::InodeBitmap(_)
-            | Kind::Indirect(_)
-            | Kind::SymlinkTarget(_) => Ok(()),
+            Kind::BlockBitmap(_) | Kind::InodeBitmap(_) | Kind::SymlinkTarget(_) => Ok(()),
         }
     }
 
