@@ -112,16 +112,6 @@ impl Checksums {
         self.mode
     }
 
-    /// The functions.
-    pub const fn functions(&self) -> &Functions {
-        &self.functions
-    }
-
-    /// The seed of the file system.
-    pub const fn seed(&self) -> Seed {
-        self.seed
-    }
-
     /// The seed of an inode's own record, extent blocks and directory blocks.
     pub fn inode_seed(&self, ino: Ino, generation: u32) -> Seed {
         let sum = self.crc(self.seed.0, &ino.get().to_le_bytes());

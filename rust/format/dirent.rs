@@ -58,15 +58,6 @@ impl FileType {
             _ => return None,
         })
     }
-
-    /// The number `d_type` has for it (`DT_*`), 0 for unknown.
-    pub const fn dt(self) -> u8 {
-        match self.kind() {
-            // DT_* are the mode's kind bits shifted down.
-            Some(kind) => (kind.mode_bits() >> 12) as u8,
-            None => 0,
-        }
-    }
 }
 
 /// What the file system's features make of a directory block.

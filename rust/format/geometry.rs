@@ -20,22 +20,10 @@ use core::num::NonZeroU32;
 /// Inode numbers that the format gives a meaning.
 pub mod special {
     use super::Ino;
-    /// List of bad blocks.
-    pub const BAD_BLOCKS: Ino = Ino(1);
     /// The root directory.
     pub const ROOT: Ino = Ino(2);
-    /// User quota.
-    pub const USER_QUOTA: Ino = Ino(3);
-    /// Group quota.
-    pub const GROUP_QUOTA: Ino = Ino(4);
-    /// Boot loader.
-    pub const BOOT_LOADER: Ino = Ino(5);
-    /// Undelete directory.
-    pub const UNDELETE: Ino = Ino(6);
     /// Reserved group descriptors.
     pub const RESIZE: Ino = Ino(7);
-    /// The journal, usually.
-    pub const JOURNAL: Ino = Ino(8);
 }
 
 /// First inode number for files on disks of revision 0.
