@@ -88,8 +88,6 @@ pub enum Error {
     Interrupted,
     /// Waiting would be needed and was not wanted.
     Again,
-    /// The value does not fit the caller's buffer.
-    Range,
     /// There is no such attribute.
     NoData,
     /// The operation is not permitted on this inode.
@@ -132,7 +130,6 @@ impl Error {
             Self::NoSpace => 28,
             Self::ReadOnly => 30,
             Self::TooManyLinks => 31,
-            Self::Range => 34,
             Self::NameTooLong => 36,
             Self::NotEmpty => 39,
             Self::NoData => 61,

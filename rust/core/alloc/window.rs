@@ -30,11 +30,6 @@ impl Window {
     pub const fn new() -> Self {
         Self { run: None }
     }
-
-    /// How many blocks it has; `None` without a window.
-    pub fn kept(&self) -> Option<u32> {
-        self.run.map(|run| run.len)
-    }
 }
 
 /// Where a run would best begin.
