@@ -12,10 +12,9 @@
 
 use super::{
     bytes::{index, le16, le32, put, put_le16, put_le32, wide},
-    dirent::{DirFormat, FileType},
+    dirent::DirFormat,
     fault::{Fault, HtreeFault as H, Record},
     hash::{HashVersion, Signedness},
-    inode::InodeKind,
     units::{FileBlock, Ino},
 };
 
@@ -255,12 +254,6 @@ impl IndexFormat {
         from.set_block(0, child)?;
         put(root, INFO.saturating_add(6), &[levels]).ok_or(bad(H::NotRoot, 0, 0))
     }
-
-    /// Moves the dot-dot entry of an indexed directory to another parent.
-    pub fn set_parent(&self, root: &mut [u8], parent: Ino) -> Result<(), Fault> {
-        let dir = FileType::of(InodeKind::Directory);
-        self.root_as_linear().set_inode(root, DOT, parent, dir)
-    }
 }
 
 /// Where the room-and-count pair of an index block is; `None` for a block of names.
@@ -307,11 +300,6 @@ impl Index<'_> {
     /// Entries there is room for.
     pub const fn limit(&self) -> u16 {
         self.limit
-    }
-
-    /// Whether there is no room for one more.
-    pub const fn is_full(&self) -> bool {
-        self.count >= self.limit
     }
 
     /// Entry `n`; the first has hash 0.

@@ -140,7 +140,7 @@ impl Image {
         let desc = GroupDesc::parse(&raw)?;
         desc.check(group, &geometry)?;
         let mut copy = raw.clone();
-        desc.store_places(&mut copy)?;
+        desc.store(&mut copy)?;
         assert_eq!(copy, raw, "descriptor round trip");
         self.keep(Kind::GroupDesc, &raw);
         self.block_bitmap(group, &desc, &raw)?;
