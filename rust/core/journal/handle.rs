@@ -168,12 +168,6 @@ impl<'j> Handle<'j> {
         Ok(bytes)
     }
 
-    /// Asks for `more` credits. `Ok(false)` if the transaction has no room for them: then
-    /// [`Self::restart`] at a point where the disk is consistent.
-    pub fn extend(&mut self, more: u32) -> Result<bool> {
-        self.reach(self.credits.saturating_add(more), self.revocations)
-    }
-
     /// Whether it may still change so many blocks and forget so many.
     pub fn has(&self, credits: u32, revocations: u32) -> bool {
         self.credits >= credits && self.revocations >= revocations

@@ -316,7 +316,7 @@ fn a_handle_cannot_change_more_than_it_announced() {
         handle.write(&second).err(),
         Some(crate::core::error::Error::CreditsExhausted)
     );
-    assert!(handle.extend(1).unwrap());
+    assert!(handle.reach(1, 0).unwrap());
     handle.write(&second).unwrap()[0] = 1;
     drop(handle);
     journal.close().unwrap();

@@ -87,10 +87,7 @@ impl FileMap {
     pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
         let mut inner = self.inner.lock();
         let needed = credits(&volume.allocator, inner.tree.header()?, finished);
-        let missing = needed.saturating_sub(handle.credits());
-        if missing > 0 && !handle.extend(missing)? {
-            return Err(Error::Again);
-        }
+        ensure(handle, needed)?;
         self.with_nodes(volume, handle, &mut inner, |inner, cx| {
             finished.iter().try_for_each(|ordered| match ordered.kind {
                 Completion::Fresh => self.finish_fresh(inner, cx, ordered),
@@ -393,11 +390,15 @@ fn make_sure(cx: &mut Context<'_, '_, '_>, tree: &Tree, others: u32) -> Result {
     let needed = others
         .saturating_add(change_in(root, 2))
         .saturating_add(RECORD);
-    let missing = needed.saturating_sub(cx.handle.credits());
-    if missing > 0 && !cx.handle.extend(missing)? {
-        return Err(Error::Again);
+    ensure(cx.handle, needed)
+}
+
+/// Sees to it that a handle has so many credits, or answers [`Error::Again`].
+fn ensure(handle: &mut Handle<'_>, credits: u32) -> Result {
+    if handle.has(credits, 0) || handle.reach(credits, 0)? {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::Again)
 }
 
 /// Credits for a change that adds up to `entries` entries to a tree.
