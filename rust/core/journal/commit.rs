@@ -329,9 +329,7 @@ impl Journal {
         state.committing = 0;
         state.committed = tid;
         state.oldest.get_or_insert(committed);
-        if state.requested.is_before(tid) {
-            state.requested = tid;
-        }
+        state.request(tid);
         if !freed.is_empty() {
             state.released.push(freed, GFP)?;
             self.has_released.store(true, Ordering::Release);

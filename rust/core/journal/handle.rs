@@ -109,9 +109,7 @@ impl Journal {
         let has_others = reserved > 0 || revoked > 0;
         let wanted = blocks.saturating_add(self.revoke_blocks(revocations));
         if let (true, Some(tid)) = (has_others && wanted > self.max_transaction, tid) {
-            if state.requested.is_before(tid) {
-                state.requested = tid;
-            }
+            state.request(tid);
             self.work.notify_all();
             return false;
         }
@@ -119,9 +117,7 @@ impl Journal {
         if taken.saturating_add(state.committing) > state.free {
             // A checkpoint frees space only of what is committed.
             if let Some(tid) = tid {
-                if state.requested.is_before(tid) {
-                    state.requested = tid;
-                }
+                state.request(tid);
             }
             state.starved = true;
             self.work.notify_all();

@@ -110,6 +110,15 @@ impl Run {
 }
 
 impl State {
+    /// A commit of the transaction is wanted; says whether that is new.
+    fn request(&mut self, tid: Tid) -> bool {
+        let is_new = self.requested.is_before(tid);
+        if is_new {
+            self.requested = tid;
+        }
+        is_new
+    }
+
     /// The newest transaction that was ever opened.
     fn newest(&self) -> Tid {
         Tid(self.next.0.wrapping_sub(1))
@@ -171,8 +180,7 @@ impl Journal {
     /// Asks the commit thread to commit the transaction; does not wait.
     pub fn request_commit(&self, tid: Tid) {
         let mut state = self.state.lock();
-        if state.is_pending(tid) && state.requested.is_before(tid) {
-            state.requested = tid;
+        if state.is_pending(tid) && state.request(tid) {
             self.work.notify_all();
         }
     }
@@ -190,8 +198,7 @@ impl Journal {
         if let Some(transaction) = waited_for.as_mut() {
             transaction.sync = true;
         }
-        if state.is_pending(tid) && state.requested.is_before(tid) {
-            state.requested = tid;
+        if state.is_pending(tid) && state.request(tid) {
             self.work.notify_all();
         }
         loop {
