@@ -15,7 +15,7 @@ mod seal;
 mod shared;
 
 pub use kind::{Kind, Owner};
-pub use seal::Sealer;
+pub use seal::{Sealer, FUNCTIONS};
 pub use shared::with_bytes_of_others;
 
 use super::error::{Error, Place, Result};

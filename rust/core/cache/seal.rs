@@ -5,8 +5,8 @@
 
 use super::{Buffer, BufferMut, Cache, Kind};
 use crate::core::error::{Error, Place, Result};
-use crate::core::platform::Device;
-use crate::format::checksum::Checksums;
+use crate::core::platform::{crc, Device};
+use crate::format::checksum::{Checksums, Functions};
 use crate::format::dirent::DirFormat;
 use crate::format::extent::{self, Expect};
 use crate::format::fault::Fault;
@@ -14,6 +14,12 @@ use crate::format::geometry::Geometry;
 use crate::format::htree;
 use crate::format::units::{DiskBlock, Group, Ino, Tid};
 use core::ops::Range;
+
+/// The platform's checksum functions.
+pub const FUNCTIONS: Functions = Functions {
+    crc32c: crc::crc32c,
+    crc16: crc::crc16,
+};
 
 /// The checksums and the geometry of one file system, as the cache needs them.
 #[derive(Clone, Debug)]

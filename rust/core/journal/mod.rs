@@ -30,8 +30,7 @@ pub use recovery::Recovered;
 use super::cache::Cache;
 use super::error::{Error, Result};
 use super::locks::HANDLE;
-use super::platform::{crc, Arc, Condvar, Device, Mutex, Thread, Vec};
-use crate::format::checksum::Functions;
+use super::platform::{Arc, Condvar, Device, Mutex, Thread, Vec};
 use crate::format::units::{DiskBlock, Tid};
 use checkpoint::Checkpoint;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -45,14 +44,6 @@ pub struct Run {
     pub start: DiskBlock,
     /// How many, in blocks.
     pub len: u32,
-}
-
-/// The platform's checksum functions.
-fn functions() -> Functions {
-    Functions {
-        crc32c: crc::crc32c,
-        crc16: crc::crc16,
-    }
 }
 
 /// What handles and the commit thread share.

@@ -4,7 +4,7 @@
 //! all there or none, in order, and every transaction that was waited for is there.
 
 use super::{Journal, LogExtent, OpenJournal, Run, Settings, Start};
-use crate::core::cache::{Cache, Kind, Sealer};
+use crate::core::cache::{Cache, Kind, Sealer, FUNCTIONS};
 use crate::core::platform::{Arc, Device, Vec, GFP};
 use crate::format::jbd2::MAGIC;
 use crate::format::superblock::Superblock;
@@ -55,11 +55,10 @@ fn extents(log: &[u64]) -> Vec<LogExtent> {
 }
 
 fn sealer(bytes: &[u8]) -> Sealer {
-    let functions = super::functions();
     let record = &bytes[1024..2048];
-    let superblock = Superblock::parse(record, &functions, None).unwrap();
+    let superblock = Superblock::parse(record, &FUNCTIONS, None).unwrap();
     Sealer::new(
-        Superblock::checksums(record, functions).unwrap(),
+        Superblock::checksums(record, FUNCTIONS).unwrap(),
         superblock.geometry,
     )
 }
@@ -202,10 +201,9 @@ fn e2fsck_replays_what_we_replay() {
     let (states, _) = run(&journal, &recording, 9);
     let mut bytes = recording.contents();
     // needs_recovery, which the mount sets before the first commit.
-    let functions = super::functions();
     let record = &mut bytes[1024..2048];
     record[0x60] |= 4;
-    let sum = crate::format::checksum::superblock_sum(&functions, record).unwrap();
+    let sum = crate::format::checksum::superblock_sum(&FUNCTIONS, record).unwrap();
     record[0x3fc..].copy_from_slice(&sum.to_le_bytes());
     let file = testing::TempFile::with(&bytes);
     let (code, text) = testing::run("e2fsck", &["-fy"], &file.0);

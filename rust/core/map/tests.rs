@@ -5,12 +5,11 @@
 use super::status_tests::Random;
 use super::{BlockRange, Completion, Contents, FileMap, Ordered, State};
 use crate::core::alloc::Allocator;
-use crate::core::cache::{Cache, Kind, Owner, Sealer};
+use crate::core::cache::{Cache, Kind, Owner, Sealer, FUNCTIONS};
 use crate::core::error::Error;
 use crate::core::journal::{Handle, Journal, LogExtent, Run, Settings, Start};
 use crate::core::platform::{crc, Arc, Device, Vec, GFP};
 use crate::core::volume::Volume;
-use crate::format::checksum::Functions;
 use crate::format::inode::InodeFields;
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, FileBlock, Ino, LogBlock};
@@ -79,13 +78,9 @@ fn journal_of(bytes: &[u8]) -> std::vec::Vec<LogExtent> {
 }
 
 fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
-    let functions = Functions {
-        crc32c: crc::crc32c,
-        crc16: crc::crc16,
-    };
     let record = &bytes[1024..2048];
-    let superblock = Superblock::parse(record, &functions, None).unwrap();
-    let checksums = Superblock::checksums(record, functions).unwrap();
+    let superblock = Superblock::parse(record, &FUNCTIONS, None).unwrap();
+    let checksums = Superblock::checksums(record, FUNCTIONS).unwrap();
     let image = Recording::new(bytes);
     let device = Device::new(image.clone(), false, "image");
     device

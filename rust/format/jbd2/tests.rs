@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
-use crate::host::crc;
+use crate::core::cache::FUNCTIONS;
 use proptest::prelude::*;
 use std::vec::Vec;
 
-const FUNCTIONS: Functions = Functions {
-    crc32c: crc::crc32c,
-    crc16: crc::crc16,
-};
 const BLOCK: usize = 1024;
 
 /// The versions of tags: checksums, and whether block numbers are wide.
