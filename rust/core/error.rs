@@ -20,6 +20,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// A block of an inode's.
+    pub const fn new(ino: Ino, block: DiskBlock) -> Self {
+        Self { ino, block }
+    }
+
     /// A block whose inode is not known or does not matter.
     pub const fn block(block: DiskBlock) -> Self {
         Self { ino: Ino(0), block }

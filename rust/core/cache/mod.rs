@@ -293,10 +293,7 @@ impl Cache {
         if buffer.kind() != kind {
             // Two structures claim the same block: one of them lies.
             return Err(Error::Corrupt(
-                Place {
-                    ino: kind.ino(),
-                    block,
-                },
+                Place::new(kind.ino(), block),
                 Fault::BlockUsedTwice,
             ));
         }

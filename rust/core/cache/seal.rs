@@ -104,15 +104,7 @@ impl Sealer {
             Kind::Xattr => sums.verify_xattr_block(at, data),
             Kind::OrphanFile(owner) => sums.verify_orphan_block(owner.seed, at, data),
         };
-        checked.map_err(|fault| {
-            Error::Corrupt(
-                Place {
-                    ino: kind.ino(),
-                    block: at,
-                },
-                fault,
-            )
-        })
+        checked.map_err(|fault| Error::Corrupt(Place::new(kind.ino(), at), fault))
     }
 
     /// Computes the checksums of all blocks of a transaction that no handle can change any more.
@@ -143,13 +135,7 @@ impl Sealer {
             bytes.version.due_inodes = 0;
             let sealed = self.seal_block(buffer, &mut due, &mut bytes);
             sealed.map_err(|fault| {
-                Error::Corrupt(
-                    Place {
-                        ino: buffer.kind().ino(),
-                        block: buffer.block(),
-                    },
-                    fault,
-                )
+                Error::Corrupt(Place::new(buffer.kind().ino(), buffer.block()), fault)
             })?;
         }
         Ok(())

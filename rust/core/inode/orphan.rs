@@ -313,15 +313,8 @@ impl OrphanFile {
         let block = *self.blocks.get(n).ok_or(bad)?;
         let buffer = volume.read(block, Kind::OrphanFile(self.owner))?;
         let mut bytes = handle.write(&buffer)?;
-        orphan_file::set_slot(&mut bytes, at, ino).map_err(|fault| {
-            Error::Corrupt(
-                Place {
-                    ino: place.ino,
-                    block,
-                },
-                fault,
-            )
-        })
+        orphan_file::set_slot(&mut bytes, at, ino)
+            .map_err(|fault| Error::Corrupt(Place::new(place.ino, block), fault))
     }
 }
 

@@ -84,6 +84,11 @@ struct State {
 }
 
 impl Run {
+    /// A single block.
+    pub const fn one(start: DiskBlock) -> Self {
+        Self { start, len: 1 }
+    }
+
     /// Takes a run in that is its neighbour on either side; says whether it is.
     fn join(&mut self, other: Self) -> bool {
         let is_next =

@@ -37,10 +37,7 @@ fn image() -> Image {
 fn extents(log: &[u64]) -> Vec<LogExtent> {
     let mut extents = Vec::new();
     for (n, block) in log.iter().enumerate() {
-        let run = Run {
-            start: DiskBlock(*block),
-            len: 1,
-        };
+        let run = Run::one(DiskBlock(*block));
         extents
             .push(
                 LogExtent {
@@ -236,12 +233,7 @@ fn a_freed_block_is_not_replayed_over_its_new_owner() {
     journal.commit(write(0)).unwrap();
     let mut handle = journal.start(4).unwrap();
     handle.forget(block(0)).unwrap();
-    handle
-        .freed(Run {
-            start: block(0),
-            len: 1,
-        })
-        .unwrap();
+    handle.freed(Run::one(block(0))).unwrap();
     let tid = handle.tid();
     drop(handle);
     let mut released = 0;
@@ -249,13 +241,7 @@ fn a_freed_block_is_not_replayed_over_its_new_owner() {
     assert_eq!(released, 0, "not before the commit");
     journal.commit(tid).unwrap();
     journal.take_released(|run| {
-        assert_eq!(
-            run,
-            Run {
-                start: block(0),
-                len: 1
-            }
-        );
+        assert_eq!(run, Run::one(block(0)));
         released += 1;
     });
     assert_eq!(released, 1);

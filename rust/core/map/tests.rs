@@ -63,10 +63,7 @@ fn journal_of(bytes: &[u8]) -> std::vec::Vec<LogExtent> {
         match log.last_mut() {
             Some(last) if last.run.start.0 + u64::from(last.run.len) == block => last.run.len += 1,
             _ => {
-                let run = Run {
-                    start: DiskBlock(block),
-                    len: 1,
-                };
+                let run = Run::one(DiskBlock(block));
                 log.push(LogExtent {
                     first: LogBlock(n),
                     run,

@@ -43,10 +43,7 @@ fn journal_runs(file: &TempFile) -> std::vec::Vec<Run> {
     for block in blocks {
         match runs.last_mut() {
             Some(run) if run.start.get() + u64::from(run.len) == block => run.len += 1,
-            _ => runs.push(Run {
-                start: DiskBlock(block),
-                len: 1,
-            }),
+            _ => runs.push(Run::one(DiskBlock(block))),
         }
     }
     runs
