@@ -22,6 +22,7 @@ use super::error::{Error, Place, Result};
 use super::events;
 use super::locks;
 use super::platform::{Arc, Block, Device, Index, Mutex, MutexGuard, GFP};
+use crate::format::bytes::index;
 use crate::format::fault::Fault;
 use crate::format::units::{DiskBlock, Tid};
 use core::ops::{Deref, DerefMut};
@@ -214,7 +215,7 @@ impl Cache {
     /// The caller writes it through a handle before anybody else can reach it.
     pub fn fresh(&self, device: &Device, block: DiskBlock, kind: Kind) -> Result<Buffer> {
         let buffer = self.entry(block, kind)?;
-        let zeroes = Block::zeroed(device.block_size() as usize)?;
+        let zeroes = Block::zeroed(index(device.block_size()))?;
         buffer.version().data = Some(zeroes);
         Ok(buffer)
     }

@@ -4,6 +4,7 @@
 
 use super::{Blocks, Directory, Found, New, Patience};
 use crate::core::error::{Error, Place, Result};
+use crate::format::bytes::wide;
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::{DirFault, Fault};
 use crate::format::htree;
@@ -44,7 +45,7 @@ impl<B: Blocks> Directory<B> {
             .format_of(FileBlock(0))
             .dots(&data)
             .map_err(|fault| self.corrupt(buffer, fault))?;
-        let missing = Fault::Dir(DirFault::NoDot, second.at as u64, 0);
+        let missing = Fault::Dir(DirFault::NoDot, wide(second.at), 0);
         let parent = second.ino.ok_or_else(|| self.corrupt(buffer, missing))?;
         Ok(Dots {
             parent_at: second.at,

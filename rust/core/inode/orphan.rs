@@ -17,6 +17,7 @@ use crate::core::locks;
 use crate::core::map::State;
 use crate::core::platform::{Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
+use crate::format::bytes::index;
 use crate::format::fault::{Fault, InodeFault, OrphanFault};
 use crate::format::orphan_file;
 use crate::format::units::{DiskBlock, FileBlock, Ino};
@@ -261,7 +262,7 @@ impl OrphanFile {
                 }
             }
         }
-        let slots_per_block = orphan_file::slots(geometry.block_size() as usize);
+        let slots_per_block = orphan_file::slots(index(geometry.block_size()));
         Ok(Self {
             owner,
             blocks,
