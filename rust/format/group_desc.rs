@@ -8,6 +8,7 @@ use super::{
     bitmap,
     bytes::{le16, le32, put_le16},
     fault::{Fault, GroupFault as G, Record},
+    features::bit_set,
     geometry::Geometry,
     units::{DiskBlock, Group},
 };
@@ -23,24 +24,9 @@ impl GroupFlags {
     pub const BLOCK_UNINIT: Self = Self(2);
     /// The inode table is zeroed.
     pub const INODE_ZEROED: Self = Self(4);
-
-    /// Whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// These and those bits.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// These without those bits.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
 }
+
+bit_set!(GroupFlags);
 
 /// What a descriptor says (all but its sums, which [`super::checksum`] keeps in the bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
