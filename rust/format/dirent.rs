@@ -118,6 +118,14 @@ impl DirFormat {
         }
     }
 
+    /// The same without a checksum's entry at the end: so the first two entries of an index's root are read.
+    pub const fn without_tail(self) -> Self {
+        Self {
+            has_tail: false,
+            ..self
+        }
+    }
+
     /// Where entries end in a block.
     pub const fn end(&self) -> usize {
         let size = index(self.block_size);

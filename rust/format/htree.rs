@@ -93,18 +93,10 @@ impl IndexFormat {
         (room / ENTRY) as u16
     }
 
-    /// Linear directory blocks without a tail: how the dot entries of a root are to be read.
-    pub const fn root_as_linear(&self) -> DirFormat {
-        DirFormat {
-            has_tail: false,
-            ..self.dir
-        }
-    }
-
     /// Checks the root and gives its information and its entries. (The checksum is checked
     /// elsewhere.)
     pub fn root<'a>(&self, block: &'a [u8]) -> Result<(RootInfo, Index<'a>), Fault> {
-        let linear = self.root_as_linear();
+        let linear = self.dir.without_tail();
         let (dot, dotdot) = linear.dots(block)?;
         let size = index(self.dir.block_size);
         if dot.len != DOT || dotdot.len != size.saturating_sub(DOT) {
@@ -209,7 +201,7 @@ impl IndexFormat {
         version: HashVersion,
         first: FileBlock,
     ) -> Result<(), Fault> {
-        let linear = self.root_as_linear();
+        let linear = self.dir.without_tail();
         linear.init_first(block, own, parent)?;
         let past = bad(H::NotRoot, 0, 0);
         let info = [version.number(), 8, 0, 0];
@@ -220,7 +212,7 @@ impl IndexFormat {
     /// Makes a node with one entry that names `first`.
     pub fn init_node(&self, block: &mut [u8], first: FileBlock) -> Result<(), Fault> {
         // A node looks like one unused entry as long as the whole block.
-        self.root_as_linear().init(block)?;
+        self.dir.without_tail().init(block)?;
         self.init_entries(block, Place::Node, first)
     }
 

@@ -58,10 +58,7 @@ impl<B: Blocks> Directory<B> {
     /// entry.
     pub(super) fn format_of(&self, block: FileBlock) -> DirFormat {
         match block {
-            FileBlock(0) if self.uses_index() => DirFormat {
-                has_tail: false,
-                ..self.rules.format
-            },
+            FileBlock(0) if self.uses_index() => self.rules.format.without_tail(),
             _ => self.rules.format,
         }
     }
@@ -145,10 +142,7 @@ impl<B: Blocks> Directory<B> {
     ) -> Result {
         let mut bytes = self.blocks.write(handle, buffer)?;
         // The second entry of an index's root reaches to the block's end.
-        let format = DirFormat {
-            has_tail: false,
-            ..self.rules.format
-        };
+        let format = self.rules.format.without_tail();
         let set = format.set_inode(&mut bytes, at, ino, file_type);
         set.map_err(|fault| self.corrupt(buffer, fault))
     }

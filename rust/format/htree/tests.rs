@@ -78,7 +78,7 @@ fn rules_of_a_root() {
 fn parent_can_change() {
     let format = format(true);
     let mut block = root(&format);
-    let linear = format.root_as_linear();
+    let linear = format.dir.without_tail();
     let dir = FileType::of(InodeKind::Directory);
     linear.set_inode(&mut block, DOT, Ino(77), dir).unwrap();
     let (_, dotdot) = linear.dots(&block).unwrap();
