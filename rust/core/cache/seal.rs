@@ -76,19 +76,14 @@ impl Sealer {
             Kind::Descriptors(first) => self.each_descriptor(first, data.len(), |group, range| {
                 sums.verify_group_desc(group, data.get(range).unwrap_or(&[]))
             }),
-            Kind::BlockBitmap(group) => {
-                let desc = self.descriptor_bytes(cache, device, group)?;
-                let bits = data
-                    .get(..self.geometry.block_bitmap_bytes())
-                    .unwrap_or(data);
-                sums.verify_block_bitmap(&desc, bits)
-            }
-            Kind::InodeBitmap(group) => {
-                let desc = self.descriptor_bytes(cache, device, group)?;
-                let bits = data
-                    .get(..self.geometry.inode_bitmap_bytes())
-                    .unwrap_or(data);
-                sums.verify_inode_bitmap(&desc, bits)
+            Kind::BlockBitmap(group) | Kind::InodeBitmap(group) => {
+                let (block, descriptors, range) = self.descriptor(group)?;
+                let descriptors = cache.read(device, block, descriptors)?.data()?;
+                let desc = descriptors.get(range).unwrap_or(&[]);
+                match kind {
+                    Kind::BlockBitmap(_) => sums.verify_block_bitmap(desc, self.bits(kind, data)),
+                    _ => sums.verify_inode_bitmap(desc, self.bits(kind, data)),
+                }
             }
             // What its parent says of the node is checked by whoever walks the tree.
             Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data).and_then(|()| {
@@ -204,41 +199,21 @@ impl Sealer {
         }
         let mut bytes = BufferMut::new(block, version)?;
         let desc = bytes.get_mut(range).unwrap_or(&mut []);
-        if matches!(buffer.kind(), Kind::BlockBitmap(_)) {
-            let bits = data
-                .get(..self.geometry.block_bitmap_bytes())
-                .unwrap_or(&data);
-            self.checksums
-                .seal_block_bitmap(desc, bits)
-                .map_err(corrupt)
-        } else {
-            let bits = data
-                .get(..self.geometry.inode_bitmap_bytes())
-                .unwrap_or(&data);
-            self.checksums
-                .seal_inode_bitmap(desc, bits)
-                .map_err(corrupt)
-        }
+        let bits = self.bits(buffer.kind(), &data);
+        let sealed = match buffer.kind() {
+            Kind::BlockBitmap(_) => self.checksums.seal_block_bitmap(desc, bits),
+            _ => self.checksums.seal_inode_bitmap(desc, bits),
+        };
+        sealed.map_err(corrupt)
     }
 
-    /// A copy of a group's descriptor.
-    fn descriptor_bytes(
-        &self,
-        cache: &Cache,
-        device: &Device,
-        group: Group,
-    ) -> Result<DescriptorBytes> {
-        let (block, kind, range) = self.descriptor(group)?;
-        let data = cache.read(device, block, kind)?.data()?;
-        let mut bytes = DescriptorBytes {
-            bytes: [0; 64],
-            len: range.len().min(64),
+    /// The bytes of a bitmap's block that its checksum covers.
+    fn bits<'a>(&self, kind: Kind, block: &'a [u8]) -> &'a [u8] {
+        let len = match kind {
+            Kind::BlockBitmap(_) => self.geometry.block_bitmap_bytes(),
+            _ => self.geometry.inode_bitmap_bytes(),
         };
-        let from = data.get(range).unwrap_or(&[]);
-        for (to, from) in bytes.bytes.iter_mut().zip(from) {
-            *to = *from;
-        }
-        Ok(bytes)
+        block.get(..len).unwrap_or(block)
     }
 
     /// Calls `each` for every descriptor in a block of `len` bytes that begins with group `first`.
@@ -258,19 +233,5 @@ impl Sealer {
             group = Group(group.get().saturating_add(1));
         }
         Ok(())
-    }
-}
-
-/// The first bytes of a group descriptor: all that a bitmap's checksum needs.
-struct DescriptorBytes {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl core::ops::Deref for DescriptorBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
     }
 }
