@@ -390,6 +390,11 @@ pub(super) fn live(
 }
 
 impl World {
+    /// The disk has what a disk can know of the model, whose blocks are below `blocks`.
+    pub(super) fn agrees(&self, model: &Model, blocks: u32) {
+        compare(&self.volume, &fresh_map(&self.volume), model, blocks, true);
+    }
+
     fn allocate_now_unwritten(&self, model: &mut Model, at: u32, len: u32) {
         self.allocate_unwritten(at, len);
         let filled = self.map.lookup(&self.volume, FileBlock(at), len).unwrap();
@@ -464,22 +469,10 @@ fn random_life() {
         for round in 0..2 {
             live(&world, &mut random, &mut model, steps, blocks, longest);
             compare(&world.volume, &world.map, &model, blocks, false);
-            compare(
-                &world.volume,
-                &fresh_map(&world.volume),
-                &model,
-                blocks,
-                true,
-            );
+            world.agrees(&model, blocks);
             if round == 0 {
                 settle(&world, &mut model, blocks);
-                compare(
-                    &world.volume,
-                    &fresh_map(&world.volume),
-                    &model,
-                    blocks,
-                    true,
-                );
+                world.agrees(&model, blocks);
                 world.check();
             }
         }
@@ -526,13 +519,7 @@ fn deep_trees() {
     }
     let depth = world.map.inner.lock().tree.header().unwrap().depth;
     assert!(depth >= 3, "depth {depth}");
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     world.check();
     // Holes of random sizes, then all of it from the end.
     for _ in 0..400 {
@@ -540,25 +527,13 @@ fn deep_trees() {
         world.remove(BlockRange::new(FileBlock(at), len));
         model.retain(|block, _| *block < at || *block >= at + len);
     }
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     compare(&world.volume, &world.map, &model, blocks, false);
     world.check();
     for size in [30_000, 9000, 100, 3, 0] {
         world.remove(BlockRange::from(FileBlock(size)));
         model.retain(|block, _| *block < size);
-        compare(
-            &world.volume,
-            &fresh_map(&world.volume),
-            &model,
-            blocks,
-            true,
-        );
+        world.agrees(&model, blocks);
     }
     assert_eq!(
         (world.map.blocks(), world.map.root()),
