@@ -20,6 +20,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// A block of an inode's.
+    pub const fn new(ino: Ino, block: DiskBlock) -> Self {
+        Self { ino, block }
+    }
+
     /// A block whose inode is not known or does not matter.
     pub const fn block(block: DiskBlock) -> Self {
         Self { ino: Ino(0), block }
@@ -88,8 +93,6 @@ pub enum Error {
     Interrupted,
     /// Waiting would be needed and was not wanted.
     Again,
-    /// The value does not fit the caller's buffer.
-    Range,
     /// There is no such attribute.
     NoData,
     /// The operation is not permitted on this inode.
@@ -132,7 +135,6 @@ impl Error {
             Self::NoSpace => 28,
             Self::ReadOnly => 30,
             Self::TooManyLinks => 31,
-            Self::Range => 34,
             Self::NameTooLong => 36,
             Self::NotEmpty => 39,
             Self::NoData => 61,

@@ -2,8 +2,7 @@
 
 //! The file system: everything between the bytes of `format` and the entry points of `vfs`.
 //!
-//! From the bottom up, imports point down only: error, platform, locks, cache, journal, alloc, map, dir,
-//! inode, mount.
+//! Imports point down only, in the order of `Documentation/layering.md`.
 #![forbid(unsafe_code)]
 
 pub mod alloc;

@@ -49,14 +49,6 @@ number!(
     "little-endian 32-bit number"
 );
 number!(
-    u64,
-    le64,
-    put_le64,
-    from_le_bytes,
-    to_le_bytes,
-    "little-endian 64-bit number"
-);
-number!(
     u16,
     be16,
     put_be16,
@@ -112,7 +104,7 @@ mod tests {
         assert_eq!(le16(&b, 0), Some(0x0201));
         assert_eq!(be32(&b, 1), Some(0x0203_0405));
         assert_eq!(le32(&b, 2), None);
-        assert_eq!(le64(&b, usize::MAX), None);
+        assert_eq!(be64(&b, usize::MAX), None);
         assert_eq!(put_le16(&mut b, 4, 7), None);
         assert_eq!(b, [1, 2, 3, 4, 5]);
         assert_eq!(put_be16(&mut b, 3, 7), Some(()));

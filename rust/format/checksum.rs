@@ -112,16 +112,6 @@ impl Checksums {
         self.mode
     }
 
-    /// The functions.
-    pub const fn functions(&self) -> &Functions {
-        &self.functions
-    }
-
-    /// The seed of the file system.
-    pub const fn seed(&self) -> Seed {
-        self.seed
-    }
-
     /// The seed of an inode's own record, extent blocks and directory blocks.
     pub fn inode_seed(&self, ino: Ino, generation: u32) -> Seed {
         let sum = self.crc(self.seed.0, &ino.get().to_le_bytes());
@@ -291,56 +281,70 @@ impl Checksums {
         Ok(())
     }
 
-    /// Sums `block[..end]` with an inode's seed.
-    fn prefix_sum(&self, seed: Seed, block: &[u8], end: usize) -> Option<u32> {
-        Some(self.crc(seed.0, block.get(..end)?))
+    /// Checks the sum that a block has in itself; `sum` gives its place and what it should be. `need` is
+    /// how long the block is at least.
+    fn verify_in(
+        &self,
+        (record, need): (Record, usize),
+        block: &[u8],
+        sum: impl FnOnce(&[u8]) -> Option<(usize, u32)>,
+    ) -> Result<(), Fault> {
+        if !self.enabled() {
+            return Ok(());
+        }
+        let short = Fault::short(record, need, block.len());
+        let (at, computed) = sum(block).ok_or(short)?;
+        compare(record, le32(block, at).ok_or(short)?, computed)
+    }
+
+    /// Stores the sum that [`Self::verify_in`] checks.
+    fn seal_in(
+        &self,
+        (record, need): (Record, usize),
+        block: &mut [u8],
+        sum: impl FnOnce(&[u8]) -> Option<(usize, u32)>,
+    ) -> Result<(), Fault> {
+        if !self.enabled() {
+            return Ok(());
+        }
+        let short = Fault::short(record, need, block.len());
+        let (at, sum) = sum(block).ok_or(short)?;
+        put_le32(block, at, sum).ok_or(short)
+    }
+
+    fn extent_sum(&self, seed: Seed, block: &[u8]) -> Option<(usize, u32)> {
+        let at = extent::tail_offset(block)?;
+        Some((at, self.crc(seed.0, block.get(..at)?)))
     }
 
     /// Checks an extent block (not the root in the inode); `seed` is its inode's.
     pub fn verify_extent_block(&self, seed: Seed, block: &[u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::ExtentNode, 16, block.len());
-        let at = extent::tail_offset(block).ok_or(short)?;
-        let stored = le32(block, at).ok_or(short)?;
-        let computed = self.prefix_sum(seed, block, at).ok_or(short)?;
-        compare(Record::ExtentNode, stored, computed)
+        let record = (Record::ExtentNode, 16);
+        self.verify_in(record, block, |block| self.extent_sum(seed, block))
     }
 
     /// Stores the sum in an extent block.
     pub fn seal_extent_block(&self, seed: Seed, block: &mut [u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::ExtentNode, 16, block.len());
-        let at = extent::tail_offset(block).ok_or(short)?;
-        let sum = self.prefix_sum(seed, block, at).ok_or(short)?;
-        put_le32(block, at, sum).ok_or(short)
+        let record = (Record::ExtentNode, 16);
+        self.seal_in(record, block, |block| self.extent_sum(seed, block))
+    }
+
+    fn dir_sum(&self, seed: Seed, block: &[u8]) -> Option<(usize, u32)> {
+        let tail = block.len().checked_sub(DIR_TAIL)?;
+        Some((tail.checked_add(8)?, self.crc(seed.0, block.get(..tail)?)))
     }
 
     /// Checks a directory leaf, whose last entry holds the sum; `seed` is the directory's.
     /// That the last entry has the right form is the directory parser's to check.
     pub fn verify_dir_block(&self, seed: Seed, block: &[u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::DirBlock, DIR_TAIL, block.len());
-        let tail = block.len().checked_sub(DIR_TAIL).ok_or(short)?;
-        let stored = le32(block, tail.saturating_add(8)).ok_or(short)?;
-        let computed = self.prefix_sum(seed, block, tail).ok_or(short)?;
-        compare(Record::DirBlock, stored, computed)
+        let record = (Record::DirBlock, DIR_TAIL);
+        self.verify_in(record, block, |block| self.dir_sum(seed, block))
     }
 
     /// Stores the sum in a directory leaf.
     pub fn seal_dir_block(&self, seed: Seed, block: &mut [u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::DirBlock, DIR_TAIL, block.len());
-        let tail = block.len().checked_sub(DIR_TAIL).ok_or(short)?;
-        let sum = self.prefix_sum(seed, block, tail).ok_or(short)?;
-        put_le32(block, tail.saturating_add(8), sum).ok_or(short)
+        let record = (Record::DirBlock, DIR_TAIL);
+        self.seal_in(record, block, |block| self.dir_sum(seed, block))
     }
 
     /// The sum of an index node whose count is at `countlimit`: header and live entries, then the
@@ -362,51 +366,36 @@ impl Checksums {
     /// Checks a node of a directory's hash index; `countlimit` is the offset of its limit and
     /// count words (see [`crate::format::htree`]), `seed` the directory's.
     pub fn verify_htree(&self, seed: Seed, block: &[u8], countlimit: usize) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::HtreeNode, countlimit, block.len());
-        let (at, computed) = self.htree_sum(seed, block, countlimit).ok_or(short)?;
-        compare(Record::HtreeNode, le32(block, at).ok_or(short)?, computed)
+        let record = (Record::HtreeNode, countlimit);
+        self.verify_in(record, block, |block| {
+            self.htree_sum(seed, block, countlimit)
+        })
     }
 
     /// Stores the sum in a node of a directory's hash index.
     pub fn seal_htree(&self, seed: Seed, block: &mut [u8], countlimit: usize) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::HtreeNode, countlimit, block.len());
-        let (at, sum) = self.htree_sum(seed, block, countlimit).ok_or(short)?;
-        put_le32(block, at, sum).ok_or(short)
+        let record = (Record::HtreeNode, countlimit);
+        self.seal_in(record, block, |block| {
+            self.htree_sum(seed, block, countlimit)
+        })
     }
 
-    fn xattr_sum(&self, at: DiskBlock, block: &[u8]) -> Option<u32> {
+    fn xattr_sum(&self, at: DiskBlock, block: &[u8]) -> Option<(usize, u32)> {
         let sum = self.crc(self.seed.0, &at.get().to_le_bytes());
-        self.crc_with_hole(sum, block, (XATTR_CSUM, 4))
+        let sum = self.crc_with_hole(sum, block, (XATTR_CSUM, 4))?;
+        Some((XATTR_CSUM, sum))
     }
 
     /// Checks an xattr block, whose sum knows its place.
     pub fn verify_xattr_block(&self, at: DiskBlock, block: &[u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::XattrBlock, 32, block.len());
-        let computed = self.xattr_sum(at, block).ok_or(short)?;
-        compare(
-            Record::XattrBlock,
-            le32(block, XATTR_CSUM).ok_or(short)?,
-            computed,
-        )
+        let record = (Record::XattrBlock, 32);
+        self.verify_in(record, block, |block| self.xattr_sum(at, block))
     }
 
     /// Stores the sum in an xattr block.
     pub fn seal_xattr_block(&self, at: DiskBlock, block: &mut [u8]) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::XattrBlock, 32, block.len());
-        let sum = self.xattr_sum(at, block).ok_or(short)?;
-        put_le32(block, XATTR_CSUM, sum).ok_or(short)
+        let record = (Record::XattrBlock, 32);
+        self.seal_in(record, block, |block| self.xattr_sum(at, block))
     }
 
     /// The sum of an orphan file block at disk block `at`: the slots, without the 8-byte tail.
@@ -423,16 +412,8 @@ impl Checksums {
         at: DiskBlock,
         block: &[u8],
     ) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::OrphanBlock, 8, block.len());
-        let (place, computed) = self.orphan_sum(seed, at, block).ok_or(short)?;
-        compare(
-            Record::OrphanBlock,
-            le32(block, place).ok_or(short)?,
-            computed,
-        )
+        let record = (Record::OrphanBlock, 8);
+        self.verify_in(record, block, |block| self.orphan_sum(seed, at, block))
     }
 
     /// Stores the sum in a block of the orphan file.
@@ -442,11 +423,7 @@ impl Checksums {
         at: DiskBlock,
         block: &mut [u8],
     ) -> Result<(), Fault> {
-        if !self.enabled() {
-            return Ok(());
-        }
-        let short = Fault::short(Record::OrphanBlock, 8, block.len());
-        let (place, sum) = self.orphan_sum(seed, at, block).ok_or(short)?;
-        put_le32(block, place, sum).ok_or(short)
+        let record = (Record::OrphanBlock, 8);
+        self.seal_in(record, block, |block| self.orphan_sum(seed, at, block))
     }
 }

@@ -58,15 +58,6 @@ impl FileType {
             _ => return None,
         })
     }
-
-    /// The number `d_type` has for it (`DT_*`), 0 for unknown.
-    pub const fn dt(self) -> u8 {
-        match self.kind() {
-            // DT_* are the mode's kind bits shifted down.
-            Some(kind) => (kind.mode_bits() >> 12) as u8,
-            None => 0,
-        }
-    }
 }
 
 /// What the file system's features make of a directory block.
@@ -124,6 +115,14 @@ impl DirFormat {
             has_tail,
             has_type: geometry.filetype(),
             inode_count: geometry.inode_count(),
+        }
+    }
+
+    /// The same without a checksum's entry at the end: so the first two entries of an index's root are read.
+    pub const fn without_tail(self) -> Self {
+        Self {
+            has_tail: false,
+            ..self
         }
     }
 

@@ -14,7 +14,7 @@ mod edit;
 pub use edit::NodeMut;
 
 use super::{
-    bytes::{index, le16, le32},
+    bytes::{le16, le32},
     fault::{ExtentFault as E, Fault, Record},
     units::{DiskBlock, FileBlock},
 };
@@ -329,11 +329,6 @@ impl<'a> Node<'a> {
         self.header.depth == 0
     }
 
-    /// Whether there is no room for one more entry.
-    pub const fn is_full(&self) -> bool {
-        self.header.entries >= self.header.max
-    }
-
     fn position(&self, at: u16) -> Fault {
         Fault::Extent(E::Position, u64::from(at), u64::from(self.header.entries))
     }
@@ -405,14 +400,6 @@ impl<'a> Node<'a> {
             end: self.key(at.saturating_add(1)).ok(),
         })
     }
-}
-
-/// The room of nodes, for who reckons credits: entries in the root, and in a block.
-pub const fn rooms(block_size: u32) -> (u16, u16) {
-    (
-        capacity(super::inode::I_BLOCK_LEN),
-        capacity(index(block_size)),
-    )
 }
 
 #[cfg(test)]

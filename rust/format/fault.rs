@@ -45,8 +45,6 @@ pub enum Record {
     JournalBlock,
     /// A block of block numbers.
     IndirectBlock,
-    /// An access control list.
-    Acl,
 }
 
 impl fmt::Display for Record {
@@ -69,7 +67,6 @@ impl fmt::Display for Record {
             Self::JournalCommit => "journal commit block",
             Self::JournalBlock => "journaled block",
             Self::IndirectBlock => "indirect block",
-            Self::Acl => "access control list",
         })
     }
 }
@@ -263,7 +260,6 @@ faults! {
         UnknownRoCompat(bits, _) => "the read-only compatible features {bits:#x} are not supported",
         ChecksumMix(compat, incompat) => "more than one checksum version is set (compat {compat:#x}, incompat {incompat:#x})",
         ChecksumType(kind, _) => "the checksum type {kind} is unknown",
-        FastCommitBlocks(blocks, len) => "{blocks} fast commit blocks do not fit a journal of {len} blocks",
         RevokeSize(size, limit) => "{size} bytes of revoke records are not a whole number of records up to {limit}",
         NoRoom(at, limit) => "no room for a record at offset {at} before {limit}",
         Shared(block, _) => "block {block} is in the journal twice",

@@ -8,18 +8,10 @@
 
 use core::fmt;
 
-/// Declares a feature set: a mask with one constant and one name per bit.
-macro_rules! features {
-    ($(#[$doc:meta])* $set:ident { $($(#[$bit_doc:meta])* $name:ident = $bit:literal, $text:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct $set(pub u32);
-
+/// Declares the algebra of a set of bits.
+macro_rules! bit_set {
+    ($set:ident) => {
         impl $set {
-            $($(#[$bit_doc])* pub const $name: Self = Self($bit);)*
-
-            const NAMES: &'static [(u32, &'static str)] = &[$(($bit, $text)),*];
-
             /// Whether every bit of `other` is set here.
             pub const fn has(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
@@ -36,6 +28,22 @@ macro_rules! features {
             pub const fn without(self, other: Self) -> Self {
                 Self(self.0 & !other.0)
             }
+        }
+    };
+}
+pub(super) use bit_set;
+
+/// Declares a feature set: a mask with one constant and one name per bit.
+macro_rules! features {
+    ($(#[$doc:meta])* $set:ident { $($(#[$bit_doc:meta])* $name:ident = $bit:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $set(pub u32);
+
+        impl $set {
+            $($(#[$bit_doc])* pub const $name: Self = Self($bit);)*
+
+            const NAMES: &'static [(u32, &'static str)] = &[$(($bit, $text)),*];
 
             /// Whether no bit is set.
             pub const fn is_empty(self) -> bool {
@@ -53,6 +61,8 @@ macro_rules! features {
                     })
             }
         }
+
+        bit_set!($set);
 
         impl fmt::Display for $set {
             /// The names of the set bits, separated by spaces; a bit without a name as a number.

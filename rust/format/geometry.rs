@@ -20,22 +20,10 @@ use core::num::NonZeroU32;
 /// Inode numbers that the format gives a meaning.
 pub mod special {
     use super::Ino;
-    /// List of bad blocks.
-    pub const BAD_BLOCKS: Ino = Ino(1);
     /// The root directory.
     pub const ROOT: Ino = Ino(2);
-    /// User quota.
-    pub const USER_QUOTA: Ino = Ino(3);
-    /// Group quota.
-    pub const GROUP_QUOTA: Ino = Ino(4);
-    /// Boot loader.
-    pub const BOOT_LOADER: Ino = Ino(5);
-    /// Undelete directory.
-    pub const UNDELETE: Ino = Ino(6);
     /// Reserved group descriptors.
     pub const RESIZE: Ino = Ino(7);
-    /// The journal, usually.
-    pub const JOURNAL: Ino = Ino(8);
 }
 
 /// First inode number for files on disks of revision 0.
@@ -116,18 +104,9 @@ impl Geometry {
             let groups = u64::from(group_count.get());
             return Err(bad(S::InodeCount, u64::from(inode_count), groups));
         }
-        let reserved_gdt = raw.reserved_gdt_blocks.get();
-        if u32::from(reserved_gdt) > block_size / 4 {
-            let limit = u64::from(block_size / 4);
-            return Err(bad(S::ReservedGdt, u64::from(reserved_gdt), limit));
-        }
+        let reserved_gdt = Self::reserved_descriptors(raw, block_size)?;
         let gdt_blocks = group_count.get().div_ceil(descs_per_block.get());
-        let first_meta_bg = incompat
-            .has(Incompat::META_BG)
-            .then_some(raw.first_meta_bg.get());
-        if let Some(first) = first_meta_bg.filter(|first| *first > gdt_blocks) {
-            return Err(bad(S::FirstMetaBg, u64::from(first), u64::from(gdt_blocks)));
-        }
+        let first_meta_bg = Self::first_meta_group(raw, gdt_blocks)?;
         let flex = raw.log_groups_per_flex;
         let flex_bg = incompat.has(Incompat::FLEX_BG);
         let geometry = Self {
@@ -173,6 +152,25 @@ impl Geometry {
             return Err(bad(S::DescriptorTable, u64::from(need), u64::from(have)));
         }
         Ok(())
+    }
+
+    fn reserved_descriptors(raw: &RawSuperblock, block_size: u32) -> Result<u16, Fault> {
+        let (reserved, limit) = (raw.reserved_gdt_blocks.get(), block_size / 4);
+        if u32::from(reserved) > limit {
+            return Err(bad(S::ReservedGdt, u64::from(reserved), u64::from(limit)));
+        }
+        Ok(reserved)
+    }
+
+    fn first_meta_group(raw: &RawSuperblock, gdt_blocks: u32) -> Result<Option<u32>, Fault> {
+        let first = raw.first_meta_bg.get();
+        if !raw.features().1.has(Incompat::META_BG) {
+            return Ok(None);
+        }
+        if first > gdt_blocks {
+            return Err(bad(S::FirstMetaBg, u64::from(first), u64::from(gdt_blocks)));
+        }
+        Ok(Some(first))
     }
 
     fn block_sizes(raw: &RawSuperblock) -> Result<(u32, u32), Fault> {

@@ -6,8 +6,9 @@
 
 use super::{
     bitmap,
-    bytes::{le16, le32, put_le16, put_le32},
+    bytes::{le16, le32, put_le16},
     fault::{Fault, GroupFault as G, Record},
+    features::bit_set,
     geometry::Geometry,
     units::{DiskBlock, Group},
 };
@@ -23,24 +24,9 @@ impl GroupFlags {
     pub const BLOCK_UNINIT: Self = Self(2);
     /// The inode table is zeroed.
     pub const INODE_ZEROED: Self = Self(4);
-
-    /// Whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// These and those bits.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// These without those bits.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
 }
+
+bit_set!(GroupFlags);
 
 /// What a descriptor says (all but its sums, which [`super::checksum`] keeps in the bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +71,6 @@ fn block(desc: &[u8], at: &Halves) -> Option<DiskBlock> {
     Some(DiskBlock(
         (u64::from(high) << 32) | u64::from(le32(desc, at.0)?),
     ))
-}
-
-fn put_block(desc: &mut [u8], at: &Halves, value: DiskBlock) -> Option<()> {
-    put_le32(desc, at.0, value.get() as u32)?;
-    if desc.len() >= 64 {
-        put_le32(desc, at.1, (value.get() >> 32) as u32)?;
-    }
-    Some(())
 }
 
 /// A count of two 16-bit halves.
@@ -146,15 +124,6 @@ impl GroupDesc {
         put_count(desc, &USED_DIRS, self.used_dirs)?;
         put_count(desc, &UNUSED_INODES, self.unused_inodes)?;
         put_le16(desc, FLAGS, self.flags.0)
-    }
-
-    /// Writes the places too: only making and growing a file system does.
-    pub fn store_places(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-        let short = Fault::short(Record::GroupDesc, 32, bytes.len());
-        put_block(bytes, &BLOCK_BITMAP, self.block_bitmap).ok_or(short)?;
-        put_block(bytes, &INODE_BITMAP, self.inode_bitmap).ok_or(short)?;
-        put_block(bytes, &INODE_TABLE, self.inode_table).ok_or(short)?;
-        self.write(bytes).ok_or(short)
     }
 
     /// Whether places and counts are possible for `group`.
@@ -264,6 +233,7 @@ impl GroupDesc {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::bytes::put_le32;
 
     #[test]
     fn both_sizes_keep_their_halves() {
@@ -278,10 +248,15 @@ mod tests {
             flags: GroupFlags::INODE_ZEROED,
         };
         let mut wide = [0; 64];
-        desc.store_places(&mut wide).unwrap();
-        assert_eq!(GroupDesc::parse(&wide), Ok(desc));
+        put_le32(&mut wide, BLOCK_BITMAP.0, 1).unwrap();
+        put_le32(&mut wide, BLOCK_BITMAP.1, 1).unwrap();
+        put_le32(&mut wide, INODE_BITMAP.0, 2).unwrap();
+        put_le32(&mut wide, INODE_TABLE.0, 3).unwrap();
         let mut narrow = [0; 32];
-        desc.store_places(&mut narrow).unwrap();
+        narrow.copy_from_slice(&wide[..32]);
+        desc.store(&mut wide).unwrap();
+        assert_eq!(GroupDesc::parse(&wide), Ok(desc));
+        desc.store(&mut narrow).unwrap();
         let back = GroupDesc::parse(&narrow).unwrap();
         assert_eq!((back.block_bitmap, back.free_blocks), (DiskBlock(1), 2));
         assert!(

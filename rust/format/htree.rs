@@ -12,10 +12,9 @@
 
 use super::{
     bytes::{index, le16, le32, put, put_le16, put_le32, wide},
-    dirent::{DirFormat, FileType},
+    dirent::DirFormat,
     fault::{Fault, HtreeFault as H, Record},
     hash::{HashVersion, Signedness},
-    inode::InodeKind,
     units::{FileBlock, Ino},
 };
 
@@ -94,18 +93,10 @@ impl IndexFormat {
         (room / ENTRY) as u16
     }
 
-    /// Linear directory blocks without a tail: how the dot entries of a root are to be read.
-    pub const fn root_as_linear(&self) -> DirFormat {
-        DirFormat {
-            has_tail: false,
-            ..self.dir
-        }
-    }
-
     /// Checks the root and gives its information and its entries. (The checksum is checked
     /// elsewhere.)
     pub fn root<'a>(&self, block: &'a [u8]) -> Result<(RootInfo, Index<'a>), Fault> {
-        let linear = self.root_as_linear();
+        let linear = self.dir.without_tail();
         let (dot, dotdot) = linear.dots(block)?;
         let size = index(self.dir.block_size);
         if dot.len != DOT || dotdot.len != size.saturating_sub(DOT) {
@@ -161,7 +152,7 @@ impl IndexFormat {
         Ok(view)
     }
 
-    /// The entries of a block whose order was checked when it was read.
+    /// The entries of a block, whose order only [`Self::root`] and [`Self::node`] check.
     pub fn view<'a>(&self, block: &'a [u8], place: Place) -> Result<Index<'a>, Fault> {
         let at = place.entries_at();
         let short = Fault::short(Record::HtreeNode, index(self.dir.block_size), block.len());
@@ -210,7 +201,7 @@ impl IndexFormat {
         version: HashVersion,
         first: FileBlock,
     ) -> Result<(), Fault> {
-        let linear = self.root_as_linear();
+        let linear = self.dir.without_tail();
         linear.init_first(block, own, parent)?;
         let past = bad(H::NotRoot, 0, 0);
         let info = [version.number(), 8, 0, 0];
@@ -221,7 +212,7 @@ impl IndexFormat {
     /// Makes a node with one entry that names `first`.
     pub fn init_node(&self, block: &mut [u8], first: FileBlock) -> Result<(), Fault> {
         // A node looks like one unused entry as long as the whole block.
-        self.root_as_linear().init(block)?;
+        self.dir.without_tail().init(block)?;
         self.init_entries(block, Place::Node, first)
     }
 
@@ -254,12 +245,6 @@ impl IndexFormat {
         from.set_count(1)?;
         from.set_block(0, child)?;
         put(root, INFO.saturating_add(6), &[levels]).ok_or(bad(H::NotRoot, 0, 0))
-    }
-
-    /// Moves the dot-dot entry of an indexed directory to another parent.
-    pub fn set_parent(&self, root: &mut [u8], parent: Ino) -> Result<(), Fault> {
-        let dir = FileType::of(InodeKind::Directory);
-        self.root_as_linear().set_inode(root, DOT, parent, dir)
     }
 }
 
@@ -307,11 +292,6 @@ impl Index<'_> {
     /// Entries there is room for.
     pub const fn limit(&self) -> u16 {
         self.limit
-    }
-
-    /// Whether there is no room for one more.
-    pub const fn is_full(&self) -> bool {
-        self.count >= self.limit
     }
 
     /// Entry `n`; the first has hash 0.

@@ -6,6 +6,7 @@
 
 use super::{
     fault::{Fault, InodeFault as I, Record},
+    features::bit_set,
     geometry::Geometry,
     units::DiskBlock,
     xattr::Attrs,
@@ -134,24 +135,7 @@ flags! {
     CASEFOLD = 0x4000_0000;
 }
 
-impl InodeFlags {
-    /// Whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// These and those bits.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// These without those bits.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-}
+bit_set!(InodeFlags);
 
 /// What an inode is, from its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

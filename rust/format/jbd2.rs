@@ -141,36 +141,7 @@ impl Layout {
     ) -> Result<Self, Fault> {
         let missing = short(Record::JournalSuperblock, sb::LEN, bytes);
         let word = |at| be32(bytes, at).ok_or(missing);
-        if word(0)? != MAGIC {
-            return Err(bad(JournalFault::Magic, u64::from(word(0)?), 0));
-        }
-        let kind = word(4)?;
-        if kind != SUPERBLOCK_V1 && kind != SUPERBLOCK_V2 {
-            return Err(bad(
-                JournalFault::BlockType,
-                u64::from(kind),
-                u64::from(SUPERBLOCK_V2),
-            ));
-        }
-        let feature = |at| {
-            if kind == SUPERBLOCK_V2 {
-                word(at)
-            } else {
-                Ok(0)
-            }
-        };
-        let (compat, incompat) = (feature(sb::COMPAT)?, feature(sb::INCOMPAT)?);
-        let ro_compat = feature(sb::RO_COMPAT)?;
-        if incompat & !INCOMPAT_KNOWN != 0 {
-            return Err(bad(
-                JournalFault::UnknownIncompat,
-                u64::from(incompat & !INCOMPAT_KNOWN),
-                0,
-            ));
-        }
-        if ro_compat != 0 {
-            return Err(bad(JournalFault::UnknownRoCompat, u64::from(ro_compat), 0));
-        }
+        let (compat, incompat) = Self::features(bytes)?;
         let version = Self::version_of(compat, incompat)?;
         let uuid: [u8; UUID] = array(bytes, sb::UUID).ok_or(missing)?;
         if matches!(version, Version::V2 | Version::V3) {
@@ -188,20 +159,11 @@ impl Layout {
                 u64::from(block_size),
             ));
         }
-        let (first, end, start) = (word(sb::FIRST)?, word(sb::MAX_LEN)?, word(sb::START)?);
-        if !(MIN_LEN..=blocks).contains(&end) {
-            return Err(bad(JournalFault::Length, u64::from(end), u64::from(blocks)));
-        }
-        // Only the superblock comes before the ring in the smallest journal.
-        if first == 0 || first > end.saturating_sub(MIN_LEN - 1) {
-            return Err(bad(
-                JournalFault::FirstBlock,
-                u64::from(first),
-                u64::from(end),
-            ));
-        }
-        if start != 0 && !(first..end).contains(&start) {
-            return Err(bad(JournalFault::Start, u64::from(start), u64::from(end)));
+        let (first_block, end_block) = Self::ring(word(sb::FIRST)?, word(sb::MAX_LEN)?, blocks)?;
+        let start = word(sb::START)?;
+        if start != 0 && !(first_block..end_block).contains(&start) {
+            let (start, end) = (u64::from(start), u64::from(end_block));
+            return Err(bad(JournalFault::Start, start, end));
         }
         Ok(Self {
             functions: *functions,
@@ -210,12 +172,51 @@ impl Layout {
             block_size: index(block_size),
             wide_blocks: incompat & INCOMPAT_64BIT != 0,
             version,
-            first_block: first,
-            end_block: end,
+            first_block,
+            end_block,
             start: (start != 0).then_some(LogBlock(start)),
             sequence: word(sb::SEQUENCE)?,
             errno: word(sb::ERRNO)? as i32,
         })
+    }
+
+    /// The compatible and the incompatible features of what is a journal superblock, and all known.
+    fn features(bytes: &[u8]) -> Result<(u32, u32), Fault> {
+        let missing = short(Record::JournalSuperblock, sb::LEN, bytes);
+        let word = |at| be32(bytes, at).ok_or(missing);
+        if word(0)? != MAGIC {
+            return Err(bad(JournalFault::Magic, u64::from(word(0)?), 0));
+        }
+        let kind = word(4)?;
+        let (compat, incompat, ro_compat) = match kind {
+            SUPERBLOCK_V1 => (0, 0, 0),
+            SUPERBLOCK_V2 => (word(sb::COMPAT)?, word(sb::INCOMPAT)?, word(sb::RO_COMPAT)?),
+            _ => {
+                let want = u64::from(SUPERBLOCK_V2);
+                return Err(bad(JournalFault::BlockType, u64::from(kind), want));
+            }
+        };
+        let unknown = incompat & !INCOMPAT_KNOWN;
+        if unknown != 0 {
+            return Err(bad(JournalFault::UnknownIncompat, u64::from(unknown), 0));
+        }
+        if ro_compat != 0 {
+            return Err(bad(JournalFault::UnknownRoCompat, u64::from(ro_compat), 0));
+        }
+        Ok((compat, incompat))
+    }
+
+    /// The first block of the ring and the one after its last, in a journal of `blocks` blocks.
+    fn ring(first: u32, end: u32, blocks: u32) -> Result<(u32, u32), Fault> {
+        if !(MIN_LEN..=blocks).contains(&end) {
+            return Err(bad(JournalFault::Length, u64::from(end), u64::from(blocks)));
+        }
+        // Only the superblock comes before the ring in the smallest journal.
+        if first == 0 || first > end.saturating_sub(MIN_LEN - 1) {
+            let (first, end) = (u64::from(first), u64::from(end));
+            return Err(bad(JournalFault::FirstBlock, first, end));
+        }
+        Ok((first, end))
     }
 
     fn version_of(compat: u32, incompat: u32) -> Result<Version, Fault> {
@@ -527,11 +528,6 @@ pub fn header(bytes: &[u8]) -> Option<(BlockType, Tid)> {
         _ => return None,
     };
     Some((kind, Tid(be32(bytes, 8)?)))
-}
-
-/// The time a commit block was written, in seconds since 1970.
-pub fn commit_seconds(bytes: &[u8]) -> Option<u64> {
-    be64(bytes, COMMIT_SECONDS)
 }
 
 #[cfg(test)]

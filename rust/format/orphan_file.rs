@@ -59,11 +59,6 @@ pub fn set_slot(block: &mut [u8], n: u32, ino: Option<Ino>) -> Result<(), Fault>
     put_le32(block, index(n).saturating_mul(4), ino.map_or(0, Ino::get)).ok_or(fault)
 }
 
-/// The first free slot at or after `from`.
-pub fn free_slot(block: &[u8], from: u32) -> Option<u32> {
-    (from..slots(block.len())).find(|n| matches!(slot(block, *n), Ok(None)))
-}
-
 /// The slots in use, and what they hold.
 pub fn orphans(block: &[u8]) -> impl Iterator<Item = (u32, Ino)> + '_ {
     (0..slots(block.len())).filter_map(|n| match slot(block, n) {
@@ -95,8 +90,6 @@ mod tests {
         set_slot(&mut block, 0, Some(Ino(12))).unwrap();
         set_slot(&mut block, 253, Some(Ino(100))).unwrap();
         assert!(set_slot(&mut block, 254, None).is_err());
-        assert_eq!(free_slot(&block, 0), Some(1));
-        assert_eq!(free_slot(&block, 253), None);
         assert_eq!(check(&block, Ino(11), 100), Ok(()));
         assert!(check(&block, Ino(11), 99).is_err());
         assert!(orphans(&block).eq([(0, Ino(12)), (253, Ino(100))]));

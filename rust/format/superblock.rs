@@ -33,14 +33,10 @@ pub mod state {
     pub const VALID: u16 = 1;
     /// An error was found.
     pub const ERROR: u16 = 2;
-    /// Orphans are being cleaned up.
-    pub const ORPHAN: u16 = 4;
 }
 
 /// Bits of `s_default_mount_opts`.
 pub mod default_mount {
-    /// Print debugging text.
-    pub const DEBUG: u32 = 0x1;
     /// New files take the directory's group.
     pub const BSDGROUPS: u32 = 0x2;
     /// User xattrs.
@@ -126,8 +122,6 @@ pub struct Superblock {
     pub min_extra_isize: u16,
     /// Extra bytes new inodes shall have: not less than those that are known, if there is room.
     pub want_extra_isize: u16,
-    /// RAID hints in blocks: stride and stripe width.
-    pub raid: (u16, u32),
     /// Whether the revision is newer than any known (then the mount must be read-only).
     pub future_revision: bool,
     /// KiB written over the file system's life, as of the mount.
@@ -195,7 +189,6 @@ impl Superblock {
             hash_signedness: raw.hash_signedness(),
             min_extra_isize,
             want_extra_isize,
-            raid: (raw.raid_stride.get(), raw.raid_stripe_width.get()),
             future_revision: raw.rev_level.get() > 1,
             kbytes_written: raw.kbytes_written.get(),
             geometry,

@@ -56,11 +56,6 @@ impl<T> Vec<T> {
         self.0.capacity()
     }
 
-    /// Takes the last element.
-    pub fn pop(&mut self) -> Option<T> {
-        self.0.pop()
-    }
-
     /// Drops everything.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -142,32 +137,6 @@ impl<'a, T> IntoIterator for &'a Vec<T> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
-    }
-}
-
-/// A heap value (`kernel::alloc::KBox`).
-#[derive(Debug)]
-pub struct Box<T>(std::boxed::Box<T>);
-
-impl<T> Box<T> {
-    /// Moves `value` to the heap.
-    pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
-        shortage::admit()?;
-        Ok(Self(std::boxed::Box::new(value)))
-    }
-}
-
-impl<T> Deref for Box<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for Box<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
     }
 }
 

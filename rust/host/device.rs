@@ -217,20 +217,6 @@ impl Device {
         Ok(contents)
     }
 
-    /// Reads `count` neighbours with one request and hands each to `each`.
-    pub fn read_blocks(
-        &self,
-        first: u64,
-        count: u32,
-        mut each: impl FnMut(u64, Block),
-    ) -> Result<(), DeviceError> {
-        for n in 0..u64::from(count) {
-            let block = first.checked_add(n).ok_or(DeviceError::Io)?;
-            each(block, self.read_block(block)?);
-        }
-        Ok(())
-    }
-
     /// Writes all blocks, neighbours merged into large requests, and waits for them.
     pub fn write_blocks(&self, blocks: &[(u64, Block)], _: WriteClass) -> Result<(), DeviceError> {
         for (block, contents) in blocks {
@@ -270,11 +256,6 @@ impl Device {
     /// Makes all finished writes durable.
     pub fn flush(&self) -> Result<(), DeviceError> {
         self.backend.flush().map_err(DeviceError::from)
-    }
-
-    /// Tells the device that `len` blocks from `first` hold nothing.
-    pub fn discard(&self, _first: u64, _len: u64) -> Result<(), DeviceError> {
-        Ok(())
     }
 
     fn offset(&self, block: u64) -> Result<u64, DeviceError> {

@@ -6,16 +6,11 @@ use super::alloc::{AllocError, Arc};
 use super::shortage;
 use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An ordered map.
 #[derive(Debug)]
 pub struct RBTree<K, V>(BTreeMap<K, V>);
-
-/// Memory for one entry of an [`RBTree`], allocated before a lock under which nothing can be.
-#[derive(Debug)]
-pub struct Spare<K, V>(PhantomData<(K, V)>);
 
 impl<K: Ord, V> RBTree<K, V> {
     /// An empty map; allocates nothing.
@@ -29,25 +24,9 @@ impl<K: Ord, V> RBTree<K, V> {
         Ok(self.0.insert(key, value))
     }
 
-    /// Memory for a later [`Self::insert_spare`]. Sleeps.
-    pub fn spare() -> Result<Spare<K, V>, AllocError> {
-        shortage::admit()?;
-        Ok(Spare(PhantomData))
-    }
-
-    /// As [`Self::insert`], with memory allocated before; allowed under a spinlock.
-    pub fn insert_spare(&mut self, _: Spare<K, V>, key: K, value: V) -> Option<V> {
-        self.0.insert(key, value)
-    }
-
     /// The value at `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key)
-    }
-
-    /// The value at `key`, for writing.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.0.get_mut(key)
     }
 
     /// Takes the value at `key` out.
@@ -60,29 +39,9 @@ impl<K: Ord, V> RBTree<K, V> {
         self.0.first_key_value()
     }
 
-    /// The entry with the greatest key.
-    pub fn last(&self) -> Option<(&K, &V)> {
-        self.0.last_key_value()
-    }
-
-    /// The entry with the greatest key that is not above `key`.
-    pub fn floor(&self, key: &K) -> Option<(&K, &V)> {
-        self.0.range(..=key).next_back()
-    }
-
-    /// The entry with the smallest key that is not below `key`.
-    pub fn ceiling(&self, key: &K) -> Option<(&K, &V)> {
-        self.0.range(key..).next()
-    }
-
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

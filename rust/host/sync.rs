@@ -148,9 +148,4 @@ impl Condvar {
         self.sleepers.called();
         self.inner.notify_all();
     }
-
-    /// Wakes somebody; here everybody, as any wait may return early.
-    pub fn notify_one(&self) {
-        self.notify_all();
-    }
 }

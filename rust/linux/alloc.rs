@@ -4,7 +4,7 @@
 
 use super::bindings;
 use core::mem::MaybeUninit;
-use kernel::alloc::{flags, Flags, KBox, KVVec};
+use kernel::alloc::{flags, Flags, KVVec};
 use kernel::sync::UniqueArc;
 
 pub use kernel::alloc::AllocError;
@@ -16,9 +16,6 @@ pub const GFP: Flags = flags::GFP_KERNEL;
 
 /// A growable array, in one piece of physical memory while that is to be had.
 pub type Vec<T> = KVVec<T>;
-
-/// A heap value.
-pub type Box<T> = KBox<T>;
 
 /// Waits a little for memory that an allocation did not get, where nothing but trying again can be done.
 pub fn wait_for_memory() {

@@ -11,6 +11,9 @@ use core::ptr;
 use kernel::ffi::c_void;
 use kernel::str::CStrExt as _;
 
+/// The module's name, terminated: a line begins with it.
+const MODULE: &[u8] = crate::__LOG_PREFIX;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -26,20 +29,21 @@ pub enum Level {
 /// Writes one line, naming the device.
 pub fn log(level: Level, device: &Device, message: Arguments<'_>) {
     let format = match level {
-        Level::Error => c"\x013rext4 (%s): %pA\n",
-        Level::Warning => c"\x014rext4 (%s): %pA\n",
-        Level::Info => c"\x016rext4 (%s): %pA\n",
+        Level::Error => c"\x013%s (%s): %pA\n",
+        Level::Warning => c"\x014%s (%s): %pA\n",
+        Level::Info => c"\x016%s (%s): %pA\n",
     };
     device.count_message(level == Level::Warning);
     // SAFETY: No preconditions.
     if level != Level::Info && !unsafe { bindings::log_allowed(level == Level::Error) } {
         return;
     }
-    // SAFETY: The format asks for a terminated string and, with `%pA`, for a pointer to formatting
-    // arguments: both are given, and outlive the call.
+    // SAFETY: The format asks for two terminated strings and, with `%pA`, for a pointer to formatting
+    // arguments: all are given, and outlive the call.
     unsafe {
         bindings::_printk(
             format.as_char_ptr(),
+            MODULE.as_ptr(),
             device.name().as_char_ptr(),
             ptr::from_ref(&message).cast::<c_void>(),
         )
@@ -56,7 +60,8 @@ pub fn damage(device: &Device, place: Arguments<'_>, what: Arguments<'_>) {
     // SAFETY: As in `log`; a task's name is terminated.
     unsafe {
         bindings::_printk(
-            c"\x012rext4 error (device %s): %pA: comm %s: %pA\n".as_char_ptr(),
+            c"\x012%s error (device %s): %pA: comm %s: %pA\n".as_char_ptr(),
+            MODULE.as_ptr(),
             device.name().as_char_ptr(),
             ptr::from_ref(&place).cast::<c_void>(),
             bindings::current_comm(),
@@ -70,7 +75,8 @@ pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
     // SAFETY: As for `_printk` above; it does not return.
     unsafe {
         bindings::panic(
-            c"rext4 (device %s): %pA".as_char_ptr(),
+            c"%s (device %s): %pA".as_char_ptr(),
+            MODULE.as_ptr(),
             device.name().as_char_ptr(),
             ptr::from_ref(&message).cast::<c_void>(),
         )

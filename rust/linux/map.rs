@@ -12,29 +12,11 @@ use core::mem::ManuallyDrop;
 use core::ptr;
 use kernel::alloc::KBox;
 use kernel::ffi::{c_ulong, c_void};
-use kernel::rbtree::{self, Cursor, RBTreeNode, RBTreeNodeReservation};
+use kernel::rbtree::{self, RBTreeNode};
 use kernel::types::{ForeignOwnable, Opaque};
 
 /// An ordered map.
 pub struct RBTree<K, V>(rbtree::RBTree<K, V>);
-
-/// Memory for one entry of an [`RBTree`], allocated before a lock under which nothing can be.
-pub struct Spare<K, V>(RBTreeNodeReservation<K, V>);
-
-/// What `of` finds with a cursor, for as long as the tree is borrowed and not only the cursor.
-fn entry<'a, K, V>(
-    cursor: &Cursor<'a, K, V>,
-    of: impl for<'c> FnOnce(&'c Cursor<'a, K, V>) -> Option<(&'c K, &'c V)>,
-) -> Option<(&'a K, &'a V)> {
-    let (key, value) = of(cursor)?;
-    // SAFETY: A cursor gives out what is in a node of the tree and nothing else, and the tree is
-    // borrowed for `'a`: it stays as it is.
-    Some(unsafe { (&*ptr::from_ref(key), &*ptr::from_ref(value)) })
-}
-
-fn current<'a, K, V>(cursor: &Cursor<'a, K, V>) -> Option<(&'a K, &'a V)> {
-    entry(cursor, |cursor| Some(cursor.current()))
-}
 
 impl<K: Ord, V> RBTree<K, V> {
     /// An empty map; allocates nothing.
@@ -48,28 +30,9 @@ impl<K: Ord, V> RBTree<K, V> {
         Ok(self.0.insert(node).map(|old| old.to_key_value().1))
     }
 
-    /// Memory for a later [`Self::insert_spare`]. Sleeps.
-    pub fn spare() -> Result<Spare<K, V>, AllocError> {
-        RBTreeNodeReservation::new(GFP)
-            .map(Spare)
-            .map_err(|_| AllocError)
-    }
-
-    /// As [`Self::insert`], with memory allocated before; allowed under a spinlock.
-    pub fn insert_spare(&mut self, spare: Spare<K, V>, key: K, value: V) -> Option<V> {
-        self.0
-            .insert(spare.0.into_node(key, value))
-            .map(|old| old.to_key_value().1)
-    }
-
     /// The value at `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key)
-    }
-
-    /// The value at `key`, for writing.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.0.get_mut(key)
     }
 
     /// Takes the value at `key` out.
@@ -82,35 +45,9 @@ impl<K: Ord, V> RBTree<K, V> {
         self.0.iter().next()
     }
 
-    /// The entry with the greatest key.
-    pub fn last(&self) -> Option<(&K, &V)> {
-        current(&self.0.cursor_back()?)
-    }
-
-    /// The entry with the greatest key that is not above `key`.
-    pub fn floor(&self, key: &K) -> Option<(&K, &V)> {
-        let Some(cursor) = self.0.cursor_lower_bound(key) else {
-            return self.last();
-        };
-        if cursor.current().0 == key {
-            return current(&cursor);
-        }
-        entry(&cursor, Cursor::peek_prev)
-    }
-
-    /// The entry with the smallest key that is not below `key`.
-    pub fn ceiling(&self, key: &K) -> Option<(&K, &V)> {
-        current(&self.0.cursor_lower_bound(key)?)
-    }
-
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -80,14 +80,9 @@ fn values() -> Result {
         check!(tree.insert(key, key * 10)?.is_none());
     }
     check!(tree.insert(3, 31)? == Some(30));
-    check!(tree.first() == Some((&1, &10)) && tree.last() == Some((&9, &90)));
-    check!(tree.floor(&4) == Some((&3, &31)) && tree.floor(&5) == Some((&5, &50)));
-    check!(tree.floor(&0).is_none() && tree.floor(&99) == Some((&9, &90)));
-    check!(tree.ceiling(&4) == Some((&5, &50)) && tree.ceiling(&10).is_none());
+    check!(tree.first() == Some((&1, &10)));
     check!(tree.remove(&5) == Some(50) && tree.get(&5).is_none());
-    let spare = RBTree::spare()?;
-    check!(tree.insert_spare(spare, 7, 70).is_none());
-    check!(tree.iter().map(|(key, _)| *key).eq([1, 3, 7, 9]));
+    check!(tree.iter().map(|(key, _)| *key).eq([1, 3, 9]));
 
     let mut block = Block::zeroed(4096)?;
     check!(block.len() == 4096 && (block.as_ptr() as usize) % 4096 == 0);
@@ -177,14 +172,6 @@ fn disk(device: &Device) -> Result {
     for (at, block) in blocks.iter() {
         check!(device.read_block(*at).map_err(|_| EIO)?[..] == block[..]);
     }
-    let mut seen = 0u64;
-    let mut right = true;
-    let each = |at: u64, block: Block| {
-        right &= block[..8] == (at ^ 0x5a5a).to_le_bytes() && at == seen + 100;
-        seen += 1;
-    };
-    device.read_blocks(100, 600, each).map_err(|_| EIO)?;
-    check!(seen == 600 && right);
     let mut bytes = [0u8; 5000];
     device
         .read_bytes(4096 * 3 - 500, &mut bytes)
@@ -196,7 +183,6 @@ fn disk(device: &Device) -> Result {
     let end = device.size_bytes() / 4096;
     check!(device.read_block(end).is_err() && device.read_block(u64::MAX).is_err());
     check!(device.write_durable(end, first, false).is_err());
-    device.discard(0, 16).map_err(|_| EIO)?;
     log::log(
         log::Level::Info,
         device,

@@ -1445,24 +1445,6 @@ DEFINE_EVENT(rext4_mballoc_alloc_class, rext4_mballoc_prealloc,
 	TP_ARGS(dev, ino, goal_group, goal_start, goal_len, result_group, result_start, result_len)
 );
 
-/* An inode's window is given up; it had so many blocks. */
-TRACE_EVENT(rext4_discard_preallocations,
-	TP_PROTO(u32 dev, u64 ino, u32 len),
-	TP_ARGS(dev, ino, len),
-	TP_STRUCT__entry(
-		__field(dev_t, dev)
-		__field(u64, ino)
-		__field(u32, len)
-	),
-	TP_fast_assign(
-		__entry->dev = dev;
-		__entry->ino = ino;
-		__entry->len = len;
-	),
-	TP_printk("dev %d,%d ino %llu len %u",
-		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->len)
-);
-
 /*
  * Mounting.
  */

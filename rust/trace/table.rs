@@ -29,7 +29,7 @@ macro_rules! for_each_event {
             fn commit_flushing(dev: u32, sync_commit: u32, tid: u32);
             /// It writes the log.
             fn commit_logging(dev: u32, sync_commit: u32, tid: u32);
-            /// The transaction is durable; `head` is the newest that is checkpointed.
+            /// The transaction is durable; `head` is the oldest that is not checkpointed.
             fn end_commit(dev: u32, sync_commit: u32, tid: u32, head: u32);
             /// What the commit took: times in ns.
             fn run_stats(dev: u32, tid: u32, running: u64, locked: u64, flushing: u64, logging: u64, handle_count: u32, blocks: u32, blocks_logged: u32);
@@ -157,8 +157,6 @@ macro_rules! for_each_event {
             fn mballoc_alloc(dev: u32, ino: u64, goal_group: u32, goal_start: u32, goal_len: u32, result_group: u32, result_start: u32, result_len: u32);
             /// A run came out of the inode's window.
             fn mballoc_prealloc(dev: u32, ino: u64, goal_group: u32, goal_start: u32, goal_len: u32, result_group: u32, result_start: u32, result_len: u32);
-            /// An inode's window is given up; it had so many blocks.
-            fn discard_preallocations(dev: u32, ino: u64, len: u32);
             /// A device was unmounted.
             fn unmount(dev: u32, clean: u32);
             /// Something on the disk cannot be, or could not be read: see the kernel log.

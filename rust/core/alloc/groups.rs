@@ -210,6 +210,15 @@ impl Groups {
         changed
     }
 
+    /// The block with a group's descriptor, and the descriptor's bytes in it.
+    fn descriptor_in(&self, cache: &Cache, group: Group) -> Result<(&Buffer, Range<usize>)> {
+        let (_, _, range) = cache.sealer().descriptor(group)?;
+        let geometry = cache.sealer().geometry();
+        let at = usize::try_from(group.get() / geometry.descs_per_block()).ok();
+        let buffer = at.and_then(|at| self.descriptors.get(at));
+        Ok((buffer.ok_or(no_group(group, geometry))?, range))
+    }
+
     /// Changes a group's descriptor under a handle and returns what it was. If `change` fails,
     /// nothing is changed.
     fn update(
@@ -219,11 +228,8 @@ impl Groups {
         group: Group,
         change: impl FnOnce(&mut GroupDesc) -> core::result::Result<(), Fault>,
     ) -> Result<GroupDesc> {
-        let (block, _, range) = cache.sealer().descriptor(group)?;
-        let corrupt = |fault| Error::Corrupt(Place::block(block), fault);
-        let at = usize::try_from(group.get() / cache.sealer().geometry().descs_per_block()).ok();
-        let buffer = at.and_then(|at| self.descriptors.get(at));
-        let buffer = buffer.ok_or(no_group(group, cache.sealer().geometry()))?;
+        let (buffer, range) = self.descriptor_in(cache, group)?;
+        let corrupt = |fault| Error::Corrupt(Place::block(buffer.block()), fault);
         let mut bytes = handle.write(buffer)?;
         let record = bytes.get_mut(range).unwrap_or(&mut []);
         let before = GroupDesc::parse(record).map_err(corrupt)?;
@@ -235,14 +241,9 @@ impl Groups {
 
     /// The descriptor of a group as it is now.
     pub(super) fn descriptor(&self, cache: &Cache, group: Group) -> Result<GroupDesc> {
-        let (block, _, range) = cache.sealer().descriptor(group)?;
-        let at = usize::try_from(group.get() / cache.sealer().geometry().descs_per_block()).ok();
-        let buffer = at.and_then(|at| self.descriptors.get(at));
-        let data = buffer
-            .ok_or(no_group(group, cache.sealer().geometry()))?
-            .data()?;
-        let desc = GroupDesc::parse(data.get(range).unwrap_or(&[]));
-        desc.map_err(|fault| Error::Corrupt(Place::block(block), fault))
+        let (buffer, range) = self.descriptor_in(cache, group)?;
+        let desc = GroupDesc::parse(buffer.data()?.get(range).unwrap_or(&[]));
+        desc.map_err(|fault| Error::Corrupt(Place::block(buffer.block()), fault))
     }
 
     /// The holder of the group's lock found that no free run is longer than `longest`.

@@ -3,10 +3,11 @@
 //! Requests for runs of blocks, and the windows that keep growing files apart.
 
 use crate::core::journal::Run;
+use crate::format::extent::MAX_WRITTEN;
 use crate::format::units::{DiskBlock, FileBlock, Ino};
 
-/// No run is longer: the most one extent of written blocks can have.
-pub const MAX_RUN: u32 = 32768;
+/// No run is longer, in blocks: the most one extent of written blocks can have.
+pub const MAX_RUN: u32 = MAX_WRITTEN as u32;
 /// The least a growing file's window has.
 const LEAST_WINDOW: u32 = 16;
 /// From this many blocks on a file is expected to grow on, even if it was written in one go.
@@ -29,11 +30,6 @@ impl Window {
     /// No window yet.
     pub const fn new() -> Self {
         Self { run: None }
-    }
-
-    /// How many blocks it has; `None` without a window.
-    pub fn kept(&self) -> Option<u32> {
-        self.run.map(|run| run.len)
     }
 }
 

@@ -30,8 +30,6 @@ pub enum Kind {
     InodeTable(Ino),
     /// A node of an extent tree below the root in the inode.
     ExtentNode(Owner),
-    /// Block numbers of an inode without extents; has no checksum.
-    Indirect(Ino),
     /// A block of a directory: names, or a node of its index.
     Directory(Owner),
     /// Extended attributes.
@@ -47,7 +45,7 @@ impl Kind {
     pub const fn ino(self) -> Ino {
         match self {
             Self::ExtentNode(owner) | Self::Directory(owner) | Self::OrphanFile(owner) => owner.ino,
-            Self::Indirect(ino) | Self::SymlinkTarget(ino) => ino,
+            Self::SymlinkTarget(ino) => ino,
             _ => Ino(0),
         }
     }

@@ -7,20 +7,22 @@
 //! version shared goes on with a copy. User space that scribbles on the block device cannot change
 //! what is here.
 //!
-//! Lock: an entry's `version` is a leaf but for the journal's state, which is taken inside it.
+//! Locks: a bitmap's `version` before its descriptor's, otherwise one at a time; the journal's state is
+//! taken inside them.
 
 mod kind;
 mod seal;
 mod shared;
 
 pub use kind::{Kind, Owner};
-pub use seal::Sealer;
+pub use seal::{Sealer, FUNCTIONS};
 pub use shared::with_bytes_of_others;
 
 use super::error::{Error, Place, Result};
 use super::events;
 use super::locks;
 use super::platform::{Arc, Block, Device, Index, Mutex, MutexGuard, GFP};
+use crate::format::bytes::index;
 use crate::format::fault::Fault;
 use crate::format::units::{DiskBlock, Tid};
 use core::ops::{Deref, DerefMut};
@@ -213,7 +215,7 @@ impl Cache {
     /// The caller writes it through a handle before anybody else can reach it.
     pub fn fresh(&self, device: &Device, block: DiskBlock, kind: Kind) -> Result<Buffer> {
         let buffer = self.entry(block, kind)?;
-        let zeroes = Block::zeroed(device.block_size() as usize)?;
+        let zeroes = Block::zeroed(index(device.block_size()))?;
         buffer.version().data = Some(zeroes);
         Ok(buffer)
     }
@@ -292,10 +294,7 @@ impl Cache {
         if buffer.kind() != kind {
             // Two structures claim the same block: one of them lies.
             return Err(Error::Corrupt(
-                Place {
-                    ino: kind.ino(),
-                    block,
-                },
+                Place::new(kind.ino(), block),
                 Fault::BlockUsedTwice,
             ));
         }

@@ -5,8 +5,8 @@
 
 use super::{Buffer, BufferMut, Cache, Kind};
 use crate::core::error::{Error, Place, Result};
-use crate::core::platform::Device;
-use crate::format::checksum::Checksums;
+use crate::core::platform::{crc, Device};
+use crate::format::checksum::{Checksums, Functions};
 use crate::format::dirent::DirFormat;
 use crate::format::extent::{self, Expect};
 use crate::format::fault::Fault;
@@ -14,6 +14,12 @@ use crate::format::geometry::Geometry;
 use crate::format::htree;
 use crate::format::units::{DiskBlock, Group, Ino, Tid};
 use core::ops::Range;
+
+/// The platform's checksum functions.
+pub const FUNCTIONS: Functions = Functions {
+    crc32c: crc::crc32c,
+    crc16: crc::crc16,
+};
 
 /// The checksums and the geometry of one file system, as the cache needs them.
 #[derive(Clone, Debug)]
@@ -66,25 +72,18 @@ impl Sealer {
         let sums = &self.checksums;
         let checked = match kind {
             // The superblock was checked before anything else; records of inodes are checked one by one.
-            Kind::Superblock | Kind::InodeTable(_) | Kind::Indirect(_) | Kind::SymlinkTarget(_) => {
-                Ok(())
-            }
+            Kind::Superblock | Kind::InodeTable(_) | Kind::SymlinkTarget(_) => Ok(()),
             Kind::Descriptors(first) => self.each_descriptor(first, data.len(), |group, range| {
                 sums.verify_group_desc(group, data.get(range).unwrap_or(&[]))
             }),
-            Kind::BlockBitmap(group) => {
-                let desc = self.descriptor_bytes(cache, device, group)?;
-                let bits = data
-                    .get(..self.geometry.block_bitmap_bytes())
-                    .unwrap_or(data);
-                sums.verify_block_bitmap(&desc, bits)
-            }
-            Kind::InodeBitmap(group) => {
-                let desc = self.descriptor_bytes(cache, device, group)?;
-                let bits = data
-                    .get(..self.geometry.inode_bitmap_bytes())
-                    .unwrap_or(data);
-                sums.verify_inode_bitmap(&desc, bits)
+            Kind::BlockBitmap(group) | Kind::InodeBitmap(group) => {
+                let (block, descriptors, range) = self.descriptor(group)?;
+                let descriptors = cache.read(device, block, descriptors)?.data()?;
+                let desc = descriptors.get(range).unwrap_or(&[]);
+                match kind {
+                    Kind::BlockBitmap(_) => sums.verify_block_bitmap(desc, self.bits(kind, data)),
+                    _ => sums.verify_inode_bitmap(desc, self.bits(kind, data)),
+                }
             }
             // What its parent says of the node is checked by whoever walks the tree.
             Kind::ExtentNode(owner) => sums.verify_extent_block(owner.seed, data).and_then(|()| {
@@ -100,15 +99,7 @@ impl Sealer {
             Kind::Xattr => sums.verify_xattr_block(at, data),
             Kind::OrphanFile(owner) => sums.verify_orphan_block(owner.seed, at, data),
         };
-        checked.map_err(|fault| {
-            Error::Corrupt(
-                Place {
-                    ino: kind.ino(),
-                    block: at,
-                },
-                fault,
-            )
-        })
+        checked.map_err(|fault| Error::Corrupt(Place::new(kind.ino(), at), fault))
     }
 
     /// Computes the checksums of all blocks of a transaction that no handle can change any more.
@@ -139,13 +130,7 @@ impl Sealer {
             bytes.version.due_inodes = 0;
             let sealed = self.seal_block(buffer, &mut due, &mut bytes);
             sealed.map_err(|fault| {
-                Error::Corrupt(
-                    Place {
-                        ino: buffer.kind().ino(),
-                        block: buffer.block(),
-                    },
-                    fault,
-                )
+                Error::Corrupt(Place::new(buffer.kind().ino(), buffer.block()), fault)
             })?;
         }
         Ok(())
@@ -191,10 +176,7 @@ impl Sealer {
             },
             Kind::Xattr => sums.seal_xattr_block(buffer.block(), bytes),
             Kind::OrphanFile(owner) => sums.seal_orphan_block(owner.seed, buffer.block(), bytes),
-            Kind::BlockBitmap(_)
-            | Kind::InodeBitmap(_)
-            | Kind::Indirect(_)
-            | Kind::SymlinkTarget(_) => Ok(()),
+            Kind::BlockBitmap(_) | Kind::InodeBitmap(_) | Kind::SymlinkTarget(_) => Ok(()),
         }
     }
 
@@ -217,41 +199,21 @@ impl Sealer {
         }
         let mut bytes = BufferMut::new(block, version)?;
         let desc = bytes.get_mut(range).unwrap_or(&mut []);
-        if matches!(buffer.kind(), Kind::BlockBitmap(_)) {
-            let bits = data
-                .get(..self.geometry.block_bitmap_bytes())
-                .unwrap_or(&data);
-            self.checksums
-                .seal_block_bitmap(desc, bits)
-                .map_err(corrupt)
-        } else {
-            let bits = data
-                .get(..self.geometry.inode_bitmap_bytes())
-                .unwrap_or(&data);
-            self.checksums
-                .seal_inode_bitmap(desc, bits)
-                .map_err(corrupt)
-        }
+        let bits = self.bits(buffer.kind(), &data);
+        let sealed = match buffer.kind() {
+            Kind::BlockBitmap(_) => self.checksums.seal_block_bitmap(desc, bits),
+            _ => self.checksums.seal_inode_bitmap(desc, bits),
+        };
+        sealed.map_err(corrupt)
     }
 
-    /// A copy of a group's descriptor.
-    fn descriptor_bytes(
-        &self,
-        cache: &Cache,
-        device: &Device,
-        group: Group,
-    ) -> Result<DescriptorBytes> {
-        let (block, kind, range) = self.descriptor(group)?;
-        let data = cache.read(device, block, kind)?.data()?;
-        let mut bytes = DescriptorBytes {
-            bytes: [0; 64],
-            len: range.len().min(64),
+    /// The bytes of a bitmap's block that its checksum covers.
+    fn bits<'a>(&self, kind: Kind, block: &'a [u8]) -> &'a [u8] {
+        let len = match kind {
+            Kind::BlockBitmap(_) => self.geometry.block_bitmap_bytes(),
+            _ => self.geometry.inode_bitmap_bytes(),
         };
-        let from = data.get(range).unwrap_or(&[]);
-        for (to, from) in bytes.bytes.iter_mut().zip(from) {
-            *to = *from;
-        }
-        Ok(bytes)
+        block.get(..len).unwrap_or(block)
     }
 
     /// Calls `each` for every descriptor in a block of `len` bytes that begins with group `first`.
@@ -271,19 +233,5 @@ impl Sealer {
             group = Group(group.get().saturating_add(1));
         }
         Ok(())
-    }
-}
-
-/// The first bytes of a group descriptor: all that a bitmap's checksum needs.
-struct DescriptorBytes {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl core::ops::Deref for DescriptorBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
     }
 }

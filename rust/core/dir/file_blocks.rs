@@ -69,10 +69,7 @@ impl Blocks for FileBlocks<'_> {
     }
 
     fn place(&self, buffer: &Buffer) -> Place {
-        Place {
-            ino: self.owner.ino,
-            block: buffer.block(),
-        }
+        Place::new(self.owner.ino, buffer.block())
     }
 
     fn warn(&self, error: Error) {

@@ -4,6 +4,7 @@
 
 use super::{Blocks, Directory, Found, New, Patience};
 use crate::core::error::{Error, Place, Result};
+use crate::format::bytes::wide;
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::{DirFault, Fault};
 use crate::format::htree;
@@ -44,7 +45,7 @@ impl<B: Blocks> Directory<B> {
             .format_of(FileBlock(0))
             .dots(&data)
             .map_err(|fault| self.corrupt(buffer, fault))?;
-        let missing = Fault::Dir(DirFault::NoDot, second.at as u64, 0);
+        let missing = Fault::Dir(DirFault::NoDot, wide(second.at), 0);
         let parent = second.ino.ok_or_else(|| self.corrupt(buffer, missing))?;
         Ok(Dots {
             parent_at: second.at,
@@ -57,10 +58,7 @@ impl<B: Blocks> Directory<B> {
     /// entry.
     pub(super) fn format_of(&self, block: FileBlock) -> DirFormat {
         match block {
-            FileBlock(0) if self.uses_index() => DirFormat {
-                has_tail: false,
-                ..self.rules.format
-            },
+            FileBlock(0) if self.uses_index() => self.rules.format.without_tail(),
             _ => self.rules.format,
         }
     }
@@ -144,10 +142,7 @@ impl<B: Blocks> Directory<B> {
     ) -> Result {
         let mut bytes = self.blocks.write(handle, buffer)?;
         // The second entry of an index's root reaches to the block's end.
-        let format = DirFormat {
-            has_tail: false,
-            ..self.rules.format
-        };
+        let format = self.rules.format.without_tail();
         let set = format.set_inode(&mut bytes, at, ino, file_type);
         set.map_err(|fault| self.corrupt(buffer, fault))
     }

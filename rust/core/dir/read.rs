@@ -15,6 +15,7 @@ use super::{is_bad_index, Blocks, Directory, Patience};
 use crate::core::error::Result;
 use crate::core::platform::{Block, Vec, GFP};
 use crate::core::sort;
+use crate::format::bytes::wide;
 use crate::format::dirent::{DirFormat, FileType};
 use crate::format::fault::HtreeFault;
 use crate::format::hash::{HashVersion, Hasher};
@@ -277,11 +278,11 @@ impl<B: Blocks> Directory<B> {
                 let data = self.blocks.data(&buffer)?;
                 for entry in self.format_of(block).entries(&data) {
                     let entry = entry.map_err(|fault| self.corrupt(&buffer, fault))?;
-                    let position = start.saturating_add(entry.at as u64);
+                    let position = start.saturating_add(wide(entry.at));
                     let (Some(ino), true) = (entry.ino, position >= at) else {
                         continue;
                     };
-                    let next = position.saturating_add(entry.len as u64);
+                    let next = position.saturating_add(wide(entry.len));
                     if !emit(
                         Entry {
                             name: entry.name,

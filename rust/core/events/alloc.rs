@@ -110,8 +110,3 @@ pub fn mballoc_prealloc(device: &Device, ino: Ino, spans: impl FnOnce() -> (Span
         );
     }
 }
-
-/// An inode gives its window up, which had `len` blocks.
-pub fn discard_preallocations(device: &Device, ino: Ino, len: u32) {
-    emit!(discard_preallocations(device.dev(), number(ino), len));
-}

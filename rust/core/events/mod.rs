@@ -12,8 +12,8 @@
 //! - maps ([`map`]): what is known of a file's blocks in memory, its tree, promises of space,
 //!   ordered extents;
 //! - blocks ([`alloc`]): `request_blocks`, `allocate_blocks`, `mballoc_alloc`, `mballoc_prealloc`,
-//!   `new_window`, `release_window`, `discard_preallocations`, `free_blocks`, `released`,
-//!   `bitmap_load`, `inode_bitmap_load`;
+//!   `new_window`, `release_window`, `free_blocks`, `released`, `bitmap_load`,
+//!   `inode_bitmap_load`;
 //! - the journal ([`journal`]): `journal_start`, `handle_start`, `handle_extend`,
 //!   `handle_restart`, `handle_stats`, `commit_phase`, `end_commit`, `run_stats`, `checkpoint`,
 //!   `checkpoint_stats`, `drop_transaction`, `update_log_tail`, `write_superblock`;

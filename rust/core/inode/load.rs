@@ -100,10 +100,7 @@ impl Inode {
             // Never used; such a record has no checksum either.
             return Err(Error::Stale);
         }
-        let here = Place {
-            ino,
-            block: place.block,
-        };
+        let here = Place::new(ino, place.block);
         let corrupt = |fault| Error::Corrupt(here, fault);
         if !is_due {
             // A record that changed gets its checksum when its transaction closes.

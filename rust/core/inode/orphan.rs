@@ -17,6 +17,7 @@ use crate::core::locks;
 use crate::core::map::State;
 use crate::core::platform::{Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
+use crate::format::bytes::index;
 use crate::format::fault::{Fault, InodeFault, OrphanFault};
 use crate::format::orphan_file;
 use crate::format::units::{DiskBlock, FileBlock, Ino};
@@ -261,7 +262,7 @@ impl OrphanFile {
                 }
             }
         }
-        let slots_per_block = orphan_file::slots(geometry.block_size() as usize);
+        let slots_per_block = orphan_file::slots(index(geometry.block_size()));
         Ok(Self {
             owner,
             blocks,
@@ -313,15 +314,8 @@ impl OrphanFile {
         let block = *self.blocks.get(n).ok_or(bad)?;
         let buffer = volume.read(block, Kind::OrphanFile(self.owner))?;
         let mut bytes = handle.write(&buffer)?;
-        orphan_file::set_slot(&mut bytes, at, ino).map_err(|fault| {
-            Error::Corrupt(
-                Place {
-                    ino: place.ino,
-                    block,
-                },
-                fault,
-            )
-        })
+        orphan_file::set_slot(&mut bytes, at, ino)
+            .map_err(|fault| Error::Corrupt(Place::new(place.ino, block), fault))
     }
 }
 

@@ -35,10 +35,7 @@ impl Inode {
     }
 
     fn too_short(&self) -> Error {
-        let place = Place {
-            ino: self.ino,
-            block: self.place.block,
-        };
+        let place = Place::new(self.ino, self.place.block);
         Error::Corrupt(
             place,
             Fault::Short {
@@ -144,10 +141,7 @@ impl Inode {
         // Nobody is to see what the disk cannot keep: a time would go back within its second.
         next.fit();
         next.dtime = dtime.or(le32(raw, DTIME)).ok_or(self.too_short())?;
-        let here = Place {
-            ino: self.ino,
-            block: self.place.block,
-        };
+        let here = Place::new(self.ino, self.place.block);
         next.encode(raw, &volume.superblock.geometry)
             .map_err(|fault| Error::Corrupt(here, fault))?;
         block.changed_inode(self.place.slot);

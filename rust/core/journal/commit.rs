@@ -205,7 +205,7 @@ impl Journal {
         self.checkpoint_if_low()
     }
 
-    /// Phase 1: no handle starts any more; waits until all that are open have stopped.
+    /// No handle starts any more; waits until all that are open have stopped.
     fn close_open(&self) -> Option<(Transaction, Times)> {
         let mut state = self.state.lock();
         let (tid, sync, opened) = state
@@ -232,7 +232,7 @@ impl Journal {
         ))
     }
 
-    /// Phase 2: computes the checksums and takes the version of each block that this commit writes.
+    /// Computes the checksums and takes the version of each block that this commit writes.
     /// No handle is open, so nobody changes the blocks.
     fn seal(&self, transaction: Transaction) -> Result<Sealed> {
         let Transaction {
@@ -281,7 +281,7 @@ impl Journal {
         self.progress.notify_all();
     }
 
-    /// Phase 4: the transaction is durable. Its versions wait for a checkpoint, its freed blocks may
+    /// The transaction is durable. Its versions wait for a checkpoint, its freed blocks may
     /// be allocated again, and who waits for it is woken.
     fn publish(&self, logged: Logged, start: LogBlock) -> Result {
         let Logged { sealed, log_blocks } = logged;
@@ -329,9 +329,7 @@ impl Journal {
         state.committing = 0;
         state.committed = tid;
         state.oldest.get_or_insert(committed);
-        if state.requested.is_before(tid) {
-            state.requested = tid;
-        }
+        state.request(tid);
         if !freed.is_empty() {
             state.released.push(freed, GFP)?;
             self.has_released.store(true, Ordering::Release);

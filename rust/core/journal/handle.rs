@@ -109,9 +109,7 @@ impl Journal {
         let has_others = reserved > 0 || revoked > 0;
         let wanted = blocks.saturating_add(self.revoke_blocks(revocations));
         if let (true, Some(tid)) = (has_others && wanted > self.max_transaction, tid) {
-            if state.requested.is_before(tid) {
-                state.requested = tid;
-            }
+            state.request(tid);
             self.work.notify_all();
             return false;
         }
@@ -119,9 +117,7 @@ impl Journal {
         if taken.saturating_add(state.committing) > state.free {
             // A checkpoint frees space only of what is committed.
             if let Some(tid) = tid {
-                if state.requested.is_before(tid) {
-                    state.requested = tid;
-                }
+                state.request(tid);
             }
             state.starved = true;
             self.work.notify_all();
@@ -166,12 +162,6 @@ impl<'j> Handle<'j> {
         let bytes = BufferMut::new(buffer.block(), version)?;
         self.touched = true;
         Ok(bytes)
-    }
-
-    /// Asks for `more` credits. `Ok(false)` if the transaction has no room for them: then
-    /// [`Self::restart`] at a point where the disk is consistent.
-    pub fn extend(&mut self, more: u32) -> Result<bool> {
-        self.reach(self.credits.saturating_add(more), self.revocations)
     }
 
     /// Whether it may still change so many blocks and forget so many.

@@ -9,6 +9,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::platform::{log as message, Block, Device, Level, Vec, WriteClass, GFP};
 use crate::core::sort;
+use crate::format::bytes::index;
 use crate::format::fault::{Fault, JournalFault};
 use crate::format::jbd2::{self, Layout};
 use crate::format::units::{DiskBlock, LogBlock, Tid};
@@ -221,7 +222,7 @@ impl Batch<'_> {
         let layout = self.log.layout;
         let per_descriptor = layout.tags_per_block().max(1);
         for versions in sealed.versions.chunks(per_descriptor) {
-            let mut descriptor = Block::zeroed(device.block_size() as usize)?;
+            let mut descriptor = Block::zeroed(index(device.block_size()))?;
             let bytes = descriptor.get_mut().ok_or(Error::NoMemory)?;
             let mut tags = layout
                 .begin_descriptor(bytes, sealed.tid)
@@ -247,7 +248,7 @@ impl Batch<'_> {
     fn add_revokes(&mut self, device: &Device, sealed: &Sealed) -> Result {
         let layout = self.log.layout;
         for revoked in sealed.revoked.chunks(layout.revokes_per_block().max(1)) {
-            let mut block = Block::zeroed(device.block_size() as usize)?;
+            let mut block = Block::zeroed(index(device.block_size()))?;
             let bytes = block.get_mut().ok_or(Error::NoMemory)?;
             layout
                 .write_revoke(bytes, sealed.tid, revoked)

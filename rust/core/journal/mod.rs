@@ -30,8 +30,7 @@ pub use recovery::Recovered;
 use super::cache::Cache;
 use super::error::{Error, Result};
 use super::locks::HANDLE;
-use super::platform::{crc, Arc, Condvar, Device, Mutex, Thread, Vec};
-use crate::format::checksum::Functions;
+use super::platform::{Arc, Condvar, Device, Mutex, Thread, Vec};
 use crate::format::units::{DiskBlock, Tid};
 use checkpoint::Checkpoint;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -45,14 +44,6 @@ pub struct Run {
     pub start: DiskBlock,
     /// How many, in blocks.
     pub len: u32,
-}
-
-/// The platform's checksum functions.
-fn functions() -> Functions {
-    Functions {
-        crc32c: crc::crc32c,
-        crc16: crc::crc16,
-    }
 }
 
 /// What handles and the commit thread share.
@@ -93,6 +84,11 @@ struct State {
 }
 
 impl Run {
+    /// A single block.
+    pub const fn one(start: DiskBlock) -> Self {
+        Self { start, len: 1 }
+    }
+
     /// Takes a run in that is its neighbour on either side; says whether it is.
     fn join(&mut self, other: Self) -> bool {
         let is_next =
@@ -110,6 +106,15 @@ impl Run {
 }
 
 impl State {
+    /// A commit of the transaction is wanted; says whether that is new.
+    fn request(&mut self, tid: Tid) -> bool {
+        let is_new = self.requested.is_before(tid);
+        if is_new {
+            self.requested = tid;
+        }
+        is_new
+    }
+
     /// The newest transaction that was ever opened.
     fn newest(&self) -> Tid {
         Tid(self.next.0.wrapping_sub(1))
@@ -171,8 +176,7 @@ impl Journal {
     /// Asks the commit thread to commit the transaction; does not wait.
     pub fn request_commit(&self, tid: Tid) {
         let mut state = self.state.lock();
-        if state.is_pending(tid) && state.requested.is_before(tid) {
-            state.requested = tid;
+        if state.is_pending(tid) && state.request(tid) {
             self.work.notify_all();
         }
     }
@@ -190,8 +194,7 @@ impl Journal {
         if let Some(transaction) = waited_for.as_mut() {
             transaction.sync = true;
         }
-        if state.is_pending(tid) && state.requested.is_before(tid) {
-            state.requested = tid;
+        if state.is_pending(tid) && state.request(tid) {
             self.work.notify_all();
         }
         loop {

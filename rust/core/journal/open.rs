@@ -6,7 +6,7 @@ use super::checkpoint::Goal;
 use super::log::{Log, LogExtent};
 use super::recovery::{self, Recovered};
 use super::{Journal, Quiet, State};
-use crate::core::cache::Cache;
+use crate::core::cache::{Cache, FUNCTIONS};
 use crate::core::error::{Error, Place, Result};
 use crate::core::locks::{self, HANDLE};
 use crate::core::platform::{lock_class, Arc, Condvar, Device, Mutex, Thread, Vec, GFP};
@@ -63,9 +63,8 @@ impl Start {
         let blocks = extents
             .iter()
             .fold(0u32, |sum, extent| sum.saturating_add(extent.run.len));
-        let functions = super::functions();
         let mut layout =
-            Layout::parse(&superblock, &functions, device.block_size(), blocks).map_err(corrupt)?;
+            Layout::parse(&superblock, &FUNCTIONS, device.block_size(), blocks).map_err(corrupt)?;
         let (start, next, errno) = (layout.start, Tid(layout.sequence), layout.errno);
         if start.is_none() {
             // Nothing in the log depends on the features: choose those this file system calls for.

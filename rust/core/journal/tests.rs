@@ -4,12 +4,12 @@
 //! all there or none, in order, and every transaction that was waited for is there.
 
 use super::{Journal, LogExtent, OpenJournal, Run, Settings, Start};
-use crate::core::cache::{Cache, Kind, Sealer};
-use crate::core::platform::{Arc, Device, Vec, GFP};
+use crate::core::cache::{Buffer, Cache, Kind, Sealer, FUNCTIONS};
+use crate::core::platform::{Arc, Block, Device, Vec, WriteClass, GFP};
 use crate::format::jbd2::MAGIC;
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, Ino, LogBlock, Tid};
-use crate::host::device::Memory;
+use crate::host::device::{Backend, Memory};
 use crate::host::recording::{Event, Recording};
 use crate::testing::{self, Random};
 
@@ -37,10 +37,7 @@ fn image() -> Image {
 fn extents(log: &[u64]) -> Vec<LogExtent> {
     let mut extents = Vec::new();
     for (n, block) in log.iter().enumerate() {
-        let run = Run {
-            start: DiskBlock(*block),
-            len: 1,
-        };
+        let run = Run::one(DiskBlock(*block));
         extents
             .push(
                 LogExtent {
@@ -55,17 +52,16 @@ fn extents(log: &[u64]) -> Vec<LogExtent> {
 }
 
 fn sealer(bytes: &[u8]) -> Sealer {
-    let functions = super::functions();
     let record = &bytes[1024..2048];
-    let superblock = Superblock::parse(record, &functions, None).unwrap();
+    let superblock = Superblock::parse(record, &FUNCTIONS, None).unwrap();
     Sealer::new(
-        Superblock::checksums(record, functions).unwrap(),
+        Superblock::checksums(record, FUNCTIONS).unwrap(),
         superblock.geometry,
     )
 }
 
-fn open(device: Device, image: &Image, settings: Settings) -> OpenJournal {
-    let device = Arc::new(device, GFP).unwrap();
+fn open(backend: impl Backend + 'static, image: &Image) -> OpenJournal {
+    let device = Arc::new(Device::new(backend, false, "test"), GFP).unwrap();
     let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
     if start.dirty {
         start
@@ -73,7 +69,24 @@ fn open(device: Device, image: &Image, settings: Settings) -> OpenJournal {
             .unwrap();
     }
     let cache = Arc::new(Cache::new(sealer(&image.bytes)).unwrap(), GFP).unwrap();
-    Journal::open(device, cache, start, settings).unwrap()
+    Journal::open(device, cache, start, SETTINGS).unwrap()
+}
+
+/// What the device holds when the log in `bytes`, which is dirty, was recovered.
+fn recovered(bytes: std::vec::Vec<u8>, image: &Image) -> Device {
+    let device = Device::new(Memory::new(bytes), false, "test");
+    let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+    assert!(start.dirty);
+    start
+        .recover(&device, sealer(&image.bytes).geometry())
+        .unwrap();
+    device
+}
+
+/// One of the test blocks.
+fn buffer(journal: &Journal, n: u64) -> Buffer {
+    let cache = journal.cache();
+    cache.read(journal.device(), block(n), KIND).unwrap()
 }
 
 const SETTINGS: Settings = Settings {
@@ -127,10 +140,7 @@ fn run(
         let mut handle = journal.start(40).unwrap();
         for _ in 0..=numbers.below(30) {
             let at = numbers.below(TEST_BLOCKS);
-            let buffer = journal
-                .cache()
-                .read(journal.device(), block(at), KIND)
-                .unwrap();
+            let buffer = buffer(journal, at);
             let bytes = contents(n, at);
             handle.write(&buffer).unwrap()[..16].copy_from_slice(&bytes);
             model[at as usize] = bytes;
@@ -148,11 +158,7 @@ fn run(
 fn every_power_cut_leaves_whole_transactions() {
     let image = image();
     let recording = Recording::new(image.bytes.clone());
-    let journal = open(
-        Device::new(recording.clone(), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(recording.clone(), &image);
     let (states, durable) = run(&journal, &recording, 120);
     journal.close().unwrap();
     assert_eq!(
@@ -194,18 +200,13 @@ fn every_power_cut_leaves_whole_transactions() {
 fn e2fsck_replays_what_we_replay() {
     let image = image();
     let recording = Recording::new(image.bytes.clone());
-    let journal = open(
-        Device::new(recording.clone(), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(recording.clone(), &image);
     let (states, _) = run(&journal, &recording, 9);
     let mut bytes = recording.contents();
     // needs_recovery, which the mount sets before the first commit.
-    let functions = super::functions();
     let record = &mut bytes[1024..2048];
     record[0x60] |= 4;
-    let sum = crate::format::checksum::superblock_sum(&functions, record).unwrap();
+    let sum = crate::format::checksum::superblock_sum(&FUNCTIONS, record).unwrap();
     record[0x3fc..].copy_from_slice(&sum.to_le_bytes());
     let file = testing::TempFile::with(&bytes);
     let (code, text) = testing::run("e2fsck", &["-fy"], &file.0);
@@ -221,29 +222,17 @@ fn e2fsck_replays_what_we_replay() {
 fn a_freed_block_is_not_replayed_over_its_new_owner() {
     let image = image();
     let recording = Recording::new(image.bytes.clone());
-    let journal = open(
-        Device::new(recording.clone(), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(recording.clone(), &image);
     let write = |n: u64| {
         let mut handle = journal.start(4).unwrap();
-        let buffer = journal
-            .cache()
-            .read(journal.device(), block(n), KIND)
-            .unwrap();
+        let buffer = buffer(&journal, n);
         handle.write(&buffer).unwrap()[..16].copy_from_slice(&contents(1, n));
         handle.tid()
     };
     journal.commit(write(0)).unwrap();
     let mut handle = journal.start(4).unwrap();
     handle.forget(block(0)).unwrap();
-    handle
-        .freed(Run {
-            start: block(0),
-            len: 1,
-        })
-        .unwrap();
+    handle.freed(Run::one(block(0))).unwrap();
     let tid = handle.tid();
     drop(handle);
     let mut released = 0;
@@ -251,36 +240,19 @@ fn a_freed_block_is_not_replayed_over_its_new_owner() {
     assert_eq!(released, 0, "not before the commit");
     journal.commit(tid).unwrap();
     journal.take_released(|run| {
-        assert_eq!(
-            run,
-            Run {
-                start: block(0),
-                len: 1
-            }
-        );
+        assert_eq!(run, Run::one(block(0)));
         released += 1;
     });
     assert_eq!(released, 1);
 
     // The block has a new owner, which writes it directly; then power fails.
-    journal
-        .device()
-        .write_blocks(
-            &[(block(0).get(), {
-                let mut data = crate::core::platform::Block::zeroed(1024).unwrap();
-                data.get_mut().unwrap().fill(0xda);
-                data
-            })],
-            crate::core::platform::WriteClass::Background,
-        )
-        .unwrap();
+    let mut new = Block::zeroed(1024).unwrap();
+    new.get_mut().unwrap().fill(0xda);
+    let new = [(block(0).get(), new)];
+    let written = journal.device().write_blocks(&new, WriteClass::Background);
+    written.unwrap();
     journal.commit(write(1)).unwrap();
-    let after = Device::new(Memory::new(recording.contents()), false, "test");
-    let mut start = Start::read(&after, extents(&image.log), true, true).unwrap();
-    assert!(start.dirty);
-    start
-        .recover(&after, sealer(&image.bytes).geometry())
-        .unwrap();
+    let after = recovered(recording.contents(), &image);
     assert!(after
         .read_block(block(0).get())
         .unwrap()
@@ -296,27 +268,17 @@ fn a_freed_block_is_not_replayed_over_its_new_owner() {
 #[test]
 fn a_handle_cannot_change_more_than_it_announced() {
     let image = image();
-    let journal = open(
-        Device::new(Memory::new(image.bytes.clone()), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(Memory::new(image.bytes.clone()), &image);
     let mut handle = journal.start(1).unwrap();
-    let first = journal
-        .cache()
-        .read(journal.device(), block(0), KIND)
-        .unwrap();
-    let second = journal
-        .cache()
-        .read(journal.device(), block(1), KIND)
-        .unwrap();
+    let first = buffer(&journal, 0);
+    let second = buffer(&journal, 1);
     handle.write(&first).unwrap()[0] = 1;
     handle.write(&first).unwrap()[0] = 2;
     assert_eq!(
         handle.write(&second).err(),
         Some(crate::core::error::Error::CreditsExhausted)
     );
-    assert!(handle.extend(1).unwrap());
+    assert!(handle.reach(1, 0).unwrap());
     handle.write(&second).unwrap()[0] = 1;
     drop(handle);
     journal.close().unwrap();
@@ -325,17 +287,10 @@ fn a_handle_cannot_change_more_than_it_announced() {
 #[test]
 fn a_commit_somebody_waits_for_says_so() {
     let image = image();
-    let journal = open(
-        Device::new(Memory::new(image.bytes.clone()), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(Memory::new(image.bytes.clone()), &image);
     let change = || {
         let mut handle = journal.start(1).unwrap();
-        let buffer = journal
-            .cache()
-            .read(journal.device(), block(0), KIND)
-            .unwrap();
+        let buffer = buffer(&journal, 0);
         handle.write(&buffer).unwrap()[0] ^= 1;
         handle.tid()
     };
@@ -360,11 +315,7 @@ fn a_commit_somebody_waits_for_says_so() {
 #[test]
 fn what_is_long_durable_is_not_waited_for() {
     let image = image();
-    let journal = open(
-        Device::new(Memory::new(image.bytes.clone()), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(Memory::new(image.bytes.clone()), &image);
     let (old, committed) = (Tid(7), Tid(0x9000_0000));
     let mut state = journal.state.lock();
     (state.next, state.committed, state.requested) = (committed.next(), committed, committed);
@@ -384,11 +335,7 @@ fn what_is_long_durable_is_not_waited_for() {
 #[test]
 fn freed_neighbours_are_one_run() {
     let image = image();
-    let journal = open(
-        Device::new(Memory::new(image.bytes.clone()), false, "test"),
-        &image,
-        SETTINGS,
-    );
+    let journal = open(Memory::new(image.bytes.clone()), &image);
     let run = |start, len| Run {
         start: block(start),
         len,

@@ -206,13 +206,7 @@ impl Tree {
 
     fn free_node(&mut self, cx: &mut Context<'_, '_, '_>, block: DiskBlock) -> Result {
         cx.handle.forget(block)?;
-        cx.volume.allocator.free(
-            cx.handle,
-            Run {
-                start: block,
-                len: 1,
-            },
-        )?;
+        cx.volume.allocator.free(cx.handle, Run::one(block))?;
         self.blocks = self.blocks.saturating_sub(1);
         Ok(())
     }

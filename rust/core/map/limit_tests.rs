@@ -3,7 +3,7 @@
 //! File maps at their limits: a full disk, many tasks, a hostile disk, the last block.
 
 use super::status_tests::Random;
-use super::tests::{compare, fresh_map, image, settle, Is, Model, World, INO};
+use super::tests::{fresh_map, image, settle, Is, Model, World, INO};
 use super::{BlockRange, FileMap, Mapping, Ordered, State};
 use crate::core::cache::Kind;
 use crate::core::error::Error;
@@ -38,13 +38,7 @@ fn promises_are_kept_on_a_full_disk() {
         assert_eq!(error, Error::NoSpace);
         assert!(model.len() > 1000, "{}", model.len());
         settle(&world, &mut model, at + 1);
-        compare(
-            &world.volume,
-            &fresh_map(&world.volume),
-            &model,
-            at + 1,
-            true,
-        );
+        world.agrees(&model, at + 1);
         world.check();
         // A write that asks for much gets what there is; root's share for root only.
         caller::set_privileged(true);
@@ -132,21 +126,9 @@ fn many_tasks() {
             State::Written(_) => model.insert(at, Is::Written),
         };
     }
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     settle(&world, &mut model, blocks);
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     world.check();
 }
 

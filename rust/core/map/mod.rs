@@ -486,7 +486,10 @@ impl Status {
 /// are at most half full after a split, or the file grows at its end: a node for each half node of
 /// extents, and some for the levels above. The root itself may grow at each level.
 fn nodes_for(root: Header, places: u32, blocks: u32) -> u64 {
-    if blocks == 0 || (root.depth == 0 && u32::from(root.entries) + blocks <= u32::from(root.max)) {
+    if blocks == 0
+        || (root.depth == 0
+            && u32::from(root.entries).saturating_add(blocks) <= u32::from(root.max))
+    {
         return 0;
     }
     // The smallest node there is has room for 84 extents: two and a half nodes for as many extents.

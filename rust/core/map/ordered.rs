@@ -11,13 +11,13 @@ use super::edit::Change;
 use super::status::{Piece, Spare};
 use super::tree::Tree;
 use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
-use crate::core::alloc::{Allocator, Request, SETTLE_CREDITS};
+use crate::core::alloc::{Allocator, Request, MAX_RUN, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
 use crate::core::platform::{Vec, GFP};
 use crate::core::volume::Volume;
-use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN, MAX_WRITTEN};
+use crate::format::extent::{Extent, Header, MAX_DEPTH, MAX_UNWRITTEN};
 use crate::format::units::{DiskBlock, FileBlock};
 
 /// At most so many ordered extents share a handle.
@@ -87,10 +87,7 @@ impl FileMap {
     pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
         let mut inner = self.inner.lock();
         let needed = credits(&volume.allocator, inner.tree.header()?, finished);
-        let missing = needed.saturating_sub(handle.credits());
-        if missing > 0 && !handle.extend(missing)? {
-            return Err(Error::Again);
-        }
+        ensure(handle, needed)?;
         self.with_nodes(volume, handle, &mut inner, |inner, cx| {
             finished.iter().try_for_each(|ordered| match ordered.kind {
                 Completion::Fresh => self.finish_fresh(inner, cx, ordered),
@@ -180,11 +177,11 @@ impl FileMap {
         }
         let mut inner = self.inner.lock();
         let longest = if unwritten {
-            MAX_UNWRITTEN
+            u32::from(MAX_UNWRITTEN)
         } else {
-            MAX_WRITTEN
+            MAX_RUN
         };
-        let wanted = found.len.min(u32::from(longest));
+        let wanted = found.len.min(longest);
         let mut paid = volume
             .allocator
             .reserve(handle.journal(), u64::from(wanted))?;
@@ -277,10 +274,7 @@ impl FileMap {
         let whole = Piece::new(ordered.range(), State::InFlight(ordered.block));
         self.each_in_flight(whole, |mut rest| {
             while !rest.range.is_empty() {
-                let first = BlockRange::new(
-                    rest.range.start,
-                    u32::from(MAX_WRITTEN).min(rest.range.len()),
-                );
+                let first = BlockRange::new(rest.range.start, MAX_RUN.min(rest.range.len()));
                 let written = State::Written(rest.state.block().ok_or(Error::Invalid)?);
                 let piece = Piece::new(first, written);
                 self.insert(inner, cx, piece, || {})?;
@@ -393,11 +387,15 @@ fn make_sure(cx: &mut Context<'_, '_, '_>, tree: &Tree, others: u32) -> Result {
     let needed = others
         .saturating_add(change_in(root, 2))
         .saturating_add(RECORD);
-    let missing = needed.saturating_sub(cx.handle.credits());
-    if missing > 0 && !cx.handle.extend(missing)? {
-        return Err(Error::Again);
+    ensure(cx.handle, needed)
+}
+
+/// Sees to it that a handle has so many credits, or answers [`Error::Again`].
+fn ensure(handle: &mut Handle<'_>, credits: u32) -> Result {
+    if handle.has(credits, 0) || handle.reach(credits, 0)? {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::Again)
 }
 
 /// Credits for a change that adds up to `entries` entries to a tree.

@@ -9,15 +9,12 @@
 
 use super::status::{Piece, Spare};
 use super::{BlockRange, FileMap, Inner, Mapping, State, Status};
-use crate::core::alloc::{Goal, InFlight, Request, Reservation};
+use crate::core::alloc::{Goal, InFlight, Request, Reservation, MAX_RUN};
 use crate::core::error::{Error, Result};
 use crate::core::events::map::{self as events, Promise};
 use crate::core::journal::Run;
 use crate::core::volume::Volume;
 use crate::format::units::FileBlock;
-
-/// The longest run that is allocated at once, in blocks: that of one extent.
-const LONGEST: u32 = 32768;
 
 /// How a try to make blocks delayed went.
 enum Try {
@@ -272,10 +269,10 @@ impl FileMap {
             return Ok(None);
         };
         // Of a very long run, what is written first.
-        let far = at.get() - piece.range.start.get() >= LONGEST;
+        let far = at.get() - piece.range.start.get() >= MAX_RUN;
         let start = if far { at } else { piece.range.start };
         let rest = BlockRange::between(start, piece.range.end);
-        let run = BlockRange::new(start, rest.len().min(LONGEST));
+        let run = BlockRange::new(start, rest.len().min(MAX_RUN));
         let paid = status.lend(u64::from(run.len())).ok_or(Error::NoSpace)?;
         Ok(Some((run, paid)))
     }

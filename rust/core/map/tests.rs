@@ -5,12 +5,11 @@
 use super::status_tests::Random;
 use super::{BlockRange, Completion, Contents, FileMap, Ordered, State};
 use crate::core::alloc::Allocator;
-use crate::core::cache::{Cache, Kind, Owner, Sealer};
+use crate::core::cache::{Cache, Kind, Owner, Sealer, FUNCTIONS};
 use crate::core::error::Error;
 use crate::core::journal::{Handle, Journal, LogExtent, Run, Settings, Start};
 use crate::core::platform::{crc, Arc, Device, Vec, GFP};
 use crate::core::volume::Volume;
-use crate::format::checksum::Functions;
 use crate::format::inode::InodeFields;
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, FileBlock, Ino, LogBlock};
@@ -64,10 +63,7 @@ fn journal_of(bytes: &[u8]) -> std::vec::Vec<LogExtent> {
         match log.last_mut() {
             Some(last) if last.run.start.0 + u64::from(last.run.len) == block => last.run.len += 1,
             _ => {
-                let run = Run {
-                    start: DiskBlock(block),
-                    len: 1,
-                };
+                let run = Run::one(DiskBlock(block));
                 log.push(LogExtent {
                     first: LogBlock(n),
                     run,
@@ -79,13 +75,9 @@ fn journal_of(bytes: &[u8]) -> std::vec::Vec<LogExtent> {
 }
 
 fn open(bytes: std::vec::Vec<u8>, log: &[LogExtent]) -> (Recording, Volume) {
-    let functions = Functions {
-        crc32c: crc::crc32c,
-        crc16: crc::crc16,
-    };
     let record = &bytes[1024..2048];
-    let superblock = Superblock::parse(record, &functions, None).unwrap();
-    let checksums = Superblock::checksums(record, functions).unwrap();
+    let superblock = Superblock::parse(record, &FUNCTIONS, None).unwrap();
+    let checksums = Superblock::checksums(record, FUNCTIONS).unwrap();
     let image = Recording::new(bytes);
     let device = Device::new(image.clone(), false, "image");
     device
@@ -398,6 +390,11 @@ pub(super) fn live(
 }
 
 impl World {
+    /// The disk has what a disk can know of the model, whose blocks are below `blocks`.
+    pub(super) fn agrees(&self, model: &Model, blocks: u32) {
+        compare(&self.volume, &fresh_map(&self.volume), model, blocks, true);
+    }
+
     fn allocate_now_unwritten(&self, model: &mut Model, at: u32, len: u32) {
         self.allocate_unwritten(at, len);
         let filled = self.map.lookup(&self.volume, FileBlock(at), len).unwrap();
@@ -472,22 +469,10 @@ fn random_life() {
         for round in 0..2 {
             live(&world, &mut random, &mut model, steps, blocks, longest);
             compare(&world.volume, &world.map, &model, blocks, false);
-            compare(
-                &world.volume,
-                &fresh_map(&world.volume),
-                &model,
-                blocks,
-                true,
-            );
+            world.agrees(&model, blocks);
             if round == 0 {
                 settle(&world, &mut model, blocks);
-                compare(
-                    &world.volume,
-                    &fresh_map(&world.volume),
-                    &model,
-                    blocks,
-                    true,
-                );
+                world.agrees(&model, blocks);
                 world.check();
             }
         }
@@ -534,13 +519,7 @@ fn deep_trees() {
     }
     let depth = world.map.inner.lock().tree.header().unwrap().depth;
     assert!(depth >= 3, "depth {depth}");
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     world.check();
     // Holes of random sizes, then all of it from the end.
     for _ in 0..400 {
@@ -548,25 +527,13 @@ fn deep_trees() {
         world.remove(BlockRange::new(FileBlock(at), len));
         model.retain(|block, _| *block < at || *block >= at + len);
     }
-    compare(
-        &world.volume,
-        &fresh_map(&world.volume),
-        &model,
-        blocks,
-        true,
-    );
+    world.agrees(&model, blocks);
     compare(&world.volume, &world.map, &model, blocks, false);
     world.check();
     for size in [30_000, 9000, 100, 3, 0] {
         world.remove(BlockRange::from(FileBlock(size)));
         model.retain(|block, _| *block < size);
-        compare(
-            &world.volume,
-            &fresh_map(&world.volume),
-            &model,
-            blocks,
-            true,
-        );
+        world.agrees(&model, blocks);
     }
     assert_eq!(
         (world.map.blocks(), world.map.root()),

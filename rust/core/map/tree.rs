@@ -112,13 +112,7 @@ impl Tree {
     /// Something is wrong in a node.
     pub(super) fn corrupt(&self, buffer: Option<&Buffer>, fault: Fault) -> Error {
         let block = buffer.map_or(DiskBlock(0), Buffer::block);
-        Error::Corrupt(
-            Place {
-                ino: self.owner.ino,
-                block,
-            },
-            fault,
-        )
+        Error::Corrupt(Place::new(self.owner.ino, block), fault)
     }
 
     /// The way to the leaf that covers `at`.
@@ -139,14 +133,7 @@ impl Tree {
                 node.child_of(at)
                     .map_err(|fault| self.corrupt(parent, fault))?
             };
-            self.check_run(
-                volume,
-                Run {
-                    start: child.child,
-                    len: 1,
-                },
-                parent,
-            )?;
+            self.check_run(volume, Run::one(child.child), parent)?;
             let buffer = volume.read(child.child, Kind::ExtentNode(self.owner))?;
             let expect = Expect {
                 end: expect.end.or(Some(path.end)),

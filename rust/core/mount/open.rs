@@ -8,16 +8,16 @@ use super::options::{Effective, ErrorPolicy, Ignored, MountOptions};
 use super::superblock::{self, mark_in_use};
 use super::{journal_map, Filesystem};
 use crate::core::alloc::Allocator;
-use crate::core::cache::{Cache, Sealer};
+use crate::core::cache::{Cache, Sealer, FUNCTIONS};
 use crate::core::dir::Rules;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
 use crate::core::journal::{Journal, Run, Settings, Start};
 use crate::core::locks;
-use crate::core::platform::{clock, crc, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
+use crate::core::platform::{clock, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
 use crate::core::volume::Volume;
-use crate::format::checksum::{Checksums, Functions};
+use crate::format::checksum::Checksums;
 use crate::format::fault::{Fault, SuperblockFault};
 use crate::format::features::{Incompat, RoCompat};
 use crate::format::geometry::special;
@@ -48,13 +48,6 @@ struct Recovered {
     zone: Vec<Run>,
 }
 
-fn functions() -> Functions {
-    Functions {
-        crc32c: crc::crc32c,
-        crc16: crc::crc16,
-    }
-}
-
 fn say(device: &Device, level: Level, message: core::fmt::Arguments<'_>) {
     log(level, device, message);
 }
@@ -64,15 +57,14 @@ impl Opened {
     fn read(device: &Device) -> Result<Self> {
         let mut bytes = [0; LEN];
         device.read_bytes(OFFSET, &mut bytes)?;
-        let functions = functions();
         let blocks = |block_size: u32| {
             device
                 .size_bytes()
                 .checked_div(u64::from(block_size))
                 .unwrap_or(0)
         };
-        let parsed = Superblock::parse(&bytes, &functions, Some(&blocks)).and_then(|superblock| {
-            let checksums = Superblock::checksums(&bytes, functions)?;
+        let parsed = Superblock::parse(&bytes, &FUNCTIONS, Some(&blocks)).and_then(|superblock| {
+            let checksums = Superblock::checksums(&bytes, FUNCTIONS)?;
             Ok(Self {
                 superblock,
                 checksums,

@@ -98,14 +98,6 @@ impl<'a> NodeMut<'a> {
         self.set_entries(more)
     }
 
-    fn overwrite(&mut self, at: u16, entry: [u8; ENTRY]) -> Result<(), Fault> {
-        if at >= self.header.entries {
-            return Err(self.position(at));
-        }
-        self.span(at, at.saturating_add(1))?.copy_from_slice(&entry);
-        Ok(())
-    }
-
     fn want_leaf(&self, leaf: bool) -> Result<(), Fault> {
         if leaf == (self.header.depth == 0) {
             return Ok(());
@@ -128,13 +120,12 @@ impl<'a> NodeMut<'a> {
     /// Puts an extent in the place of entry `at` of a leaf.
     pub fn set_extent(&mut self, at: u16, extent: &Extent) -> Result<(), Fault> {
         self.want_leaf(true)?;
-        self.overwrite(at, extent.store()?)
-    }
-
-    /// Puts an entry in the place of entry `at` of an index node.
-    pub fn set_index(&mut self, at: u16, entry: &Index) -> Result<(), Fault> {
-        self.want_leaf(false)?;
-        self.overwrite(at, entry.store()?)
+        let entry = extent.store()?;
+        if at >= self.header.entries {
+            return Err(self.position(at));
+        }
+        self.span(at, at.saturating_add(1))?.copy_from_slice(&entry);
+        Ok(())
     }
 
     /// Changes the first logical block of entry `at`, whatever it is.

@@ -306,17 +306,6 @@ impl RawSuperblock {
         self.feature_ro_compat.set(now.0);
     }
 
-    /// Sets or clears compatible features.
-    pub fn set_compat(&mut self, bits: Compat, on: bool) {
-        let (now, _, _) = self.features();
-        let now = if on {
-            now.with(bits)
-        } else {
-            now.without(bits)
-        };
-        self.feature_compat.set(now.0);
-    }
-
     /// Sets the bits of `s_state`, see [`state`].
     pub fn set_state(&mut self, bits: u16) {
         self.state.set(bits);

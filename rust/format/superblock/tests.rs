@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::core::cache::FUNCTIONS;
 use crate::format::units::{DiskBlock, Group};
-use crate::host::crc;
 use proptest::prelude::*;
-
-const FUNCTIONS: Functions = Functions {
-    crc32c: crc::crc32c,
-    crc16: crc::crc16,
-};
 
 /// A superblock of a plain file system: 4 KiB blocks, three groups, the last short.
 fn plain() -> [u8; LEN] {

@@ -7,14 +7,14 @@
 
 use super::buffer::Block;
 use super::{note_end, note_submit};
-use crate::linux::alloc::{AllocError, Vec, GFP};
+use crate::linux::alloc::AllocError;
 use crate::linux::{bindings, trace};
 use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::error::code::{ENOMEM, EOPNOTSUPP};
+use kernel::error::code::ENOMEM;
 use kernel::ffi::{c_int, c_uint, c_void};
 
 /// The unit of the block layer, in bytes.
@@ -259,7 +259,7 @@ impl Device {
 
     /// Waits until what others have changed of a block by way of the device's page cache is on the device.
     pub fn write_cached(&self, block: u64) -> Result<(), DeviceError> {
-        let start = self.sector(block, 1)?.saturating_mul(SECTOR) as bindings::loff_t;
+        let start = self.sector(block)?.saturating_mul(SECTOR) as bindings::loff_t;
         let end = start.saturating_add(i64::from(self.block_size()) - 1);
         // SAFETY: Open: the type invariant. The mapping lives with the device.
         check(unsafe {
@@ -279,7 +279,7 @@ impl Device {
     /// Reads one block.
     pub fn read_block(&self, block: u64) -> Result<Block, DeviceError> {
         let mut contents = Block::zeroed(self.block_size() as usize)?;
-        self.transfer(self.sector(block, 1)?, &mut contents)?;
+        self.transfer(self.sector(block)?, &mut contents)?;
         Ok(contents)
     }
 
@@ -306,46 +306,6 @@ impl Device {
         bio.submit_and_wait(None)
     }
 
-    /// Reads `count` neighbours with large requests and hands each to `each`, in order, once all are
-    /// there.
-    pub fn read_blocks(
-        &self,
-        first: u64,
-        count: u32,
-        mut each: impl FnMut(u64, Block),
-    ) -> Result<(), DeviceError> {
-        let (mut at, mut rest) = (first, count);
-        while rest > 0 {
-            let now = rest.min(bindings::BIO_MAX_VECS);
-            let mut blocks = Vec::with_capacity(now as usize, GFP)?;
-            for _ in 0..now {
-                blocks.push(Block::zeroed(self.block_size() as usize)?, GFP)?;
-            }
-            let sector = self.sector(at, u64::from(now))?;
-            let flags = bindings::req_op_REQ_OP_READ | bindings::REQ_META | bindings::REQ_PRIO;
-            let bio = Bio::new(self, sector, now, flags);
-            for block in blocks.iter_mut() {
-                let bytes = block.get_mut().ok_or(DeviceError::Io)?;
-                // SAFETY: The bytes are `kmalloc`ed and have no other owner; `blocks` outlives the
-                // wait below. The bio was made for as many pieces.
-                unsafe {
-                    bindings::bio_add_virt_nofail(
-                        bio.raw(),
-                        bytes.as_mut_ptr().cast(),
-                        bytes.len() as c_uint,
-                    )
-                };
-            }
-            bio.submit_and_wait(None)?;
-            for (n, block) in (at..).zip(blocks) {
-                each(n, block);
-            }
-            at = at.checked_add(u64::from(now)).ok_or(DeviceError::Io)?;
-            rest -= now;
-        }
-        Ok(())
-    }
-
     /// Writes all blocks and waits for them. Neighbours in the list that are neighbours on the device
     /// go in one request, so the caller sorts.
     pub fn write_blocks(
@@ -367,7 +327,7 @@ impl Device {
         if contents.len() != self.block_size() as usize {
             return Err(DeviceError::Io);
         }
-        self.sector(block, 1).map(|_| ())
+        self.sector(block).map(|_| ())
     }
 
     fn write_checked(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
@@ -425,7 +385,7 @@ impl Device {
         };
         let bio = Bio::new(
             self,
-            self.sector(block, 1)?,
+            self.sector(block)?,
             1,
             WriteClass::Journal.flags() | durable,
         );
@@ -450,29 +410,14 @@ impl Device {
         check(unsafe { bindings::blkdev_issue_flush(self.raw()) })
     }
 
-    /// Tells the device that `len` blocks from `first` hold nothing. A device that does not want to
-    /// know is no error.
-    pub fn discard(&self, first: u64, len: u64) -> Result<(), DeviceError> {
-        let sector = self.sector(first, len)?;
-        let sectors = len * (u64::from(self.block_size()) / SECTOR);
-        // SAFETY: Open: the type invariant; the range lies inside the device.
-        let result = unsafe {
-            bindings::blkdev_issue_discard(self.raw(), sector, sectors, bindings::GFP_KERNEL)
-        };
-        if result == EOPNOTSUPP.to_errno() {
-            return Ok(());
-        }
-        check(result)
-    }
-
-    /// Where `len` blocks from `first` begin, if they lie inside the device.
-    fn sector(&self, first: u64, len: u64) -> Result<u64, DeviceError> {
+    /// Where a block begins, if it lies inside the device.
+    fn sector(&self, block: u64) -> Result<u64, DeviceError> {
         let size = u64::from(self.block_size());
-        let end = first.checked_add(len).and_then(|end| end.checked_mul(size));
+        let end = block.checked_add(1).and_then(|end| end.checked_mul(size));
         if end.is_none_or(|end| end > self.size_bytes()) {
             return Err(DeviceError::Io);
         }
-        Ok(first * (size / SECTOR))
+        Ok(block * (size / SECTOR))
     }
 }
 

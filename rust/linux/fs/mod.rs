@@ -4,7 +4,7 @@
 //!
 //! C header: `include/linux/fs.h`. One C structure is one file here. A file system names its types
 //! in an implementation of [`FileSystem`] and implements one trait per structure of operations:
-//! [`context::ContextOps`], [`sb::SuperOps`], [`inode::InodeOps`] and [`file::FileOps`] (one
+//! [`context::ContextOps`], [`super_ops::SuperOps`], [`inode::InodeOps`] and [`file::FileOps`] (one
 //! implementation per kind of inode), [`address_space::AddressSpaceOps`], [`xattr::XattrOps`].
 
 pub mod acl;

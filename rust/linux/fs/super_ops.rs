@@ -85,7 +85,7 @@ pub trait SuperOps: FileSystem {
         kernel::build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Data writes have ended for which [`super::writeback::WritebackOps::needs_finish`] had said
+    /// Data writes have ended for which [`super::writeback::WritebackOps::submit`] had said
     /// yes. Their folios stay under writeback until this returns. Runs in a worker of the mount,
     /// one at a time, in a scope in which allocation does not come back into file systems.
     fn finish_writeback(_sb: &SuperBlock<Self>, _ended: &Finished<'_, Self>) {

@@ -83,19 +83,10 @@ impl Condvar {
         unsafe { bindings::finish_wait(self.0.get(), entry.get()) };
     }
 
-    fn notify(&self, count: c_int) {
-        // SAFETY: The queue is initialised; no key is passed.
-        unsafe { bindings::__wake_up(self.0.get(), bindings::TASK_NORMAL, count, ptr::null_mut()) };
-    }
-
     /// Wakes everybody.
     pub fn notify_all(&self) {
-        self.notify(0);
-    }
-
-    /// Wakes somebody.
-    pub fn notify_one(&self) {
-        self.notify(1);
+        // SAFETY: The queue is initialised; no key is passed.
+        unsafe { bindings::__wake_up(self.0.get(), bindings::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 }
 

@@ -5,9 +5,9 @@
 use crate::image::{Disk, DiskKind};
 use crate::judge::Judge;
 use crate::oracle;
-use crate::record::{record, NoHistory};
+use crate::record::{record, History, NoHistory};
 use crate::states::{self, Effort, Place};
-use crate::workload::{actions, Action, Ending, Persist, Workload};
+use crate::workload::{actions, Action, Ending, Persist, Steps, Workload};
 use host_core::host::overlay::Overlay;
 use host_core::testing::Random;
 use std::time::Instant;
@@ -268,8 +268,11 @@ impl Campaign {
     }
 }
 
-/// Shows one state and what is wrong with it. `Ok(true)` if nothing is.
-pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
+/// The disk, the workload's steps and the state that an ID names, and how states are made.
+fn parse_id<'k>(
+    id: &str,
+    kinds: &'k [DiskKind],
+) -> Result<(&'k DiskKind, Steps, Place, Effort), String> {
     let parts: Vec<&str> = id.split('/').collect();
     let [kind, name, place, depth, seed] = parts[..] else {
         return Err("an ID has five parts: DISK/WORKLOAD/CUT.CHOICE/DEPTH/SEED".into());
@@ -289,6 +292,27 @@ pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
         .find(|known| known.name() == depth);
     let seed = seed.parse().map_err(|_| "no such seed")?;
     let effort = depth.ok_or("no such depth")?.effort(seed);
+    Ok((kind, steps, place, effort))
+}
+
+fn print_history(history: &History, disk: &Disk) {
+    for (number, taken) in history.steps.iter().enumerate() {
+        println!("step {number}: {} (events {:?})", taken.step, taken.events);
+    }
+    for (number, event) in history.events.iter().enumerate() {
+        let Some((at, data)) = event.write() else {
+            println!("event {number}: {event:?}");
+            continue;
+        };
+        let (len, block) = (data.len(), at / disk.kind.block);
+        let journal = disk.journal_block(at).map_or("", |_| ", journal");
+        println!("event {number}: {len} bytes at {at} (block {block}{journal})");
+    }
+}
+
+/// Shows one state and what is wrong with it. `Ok(true)` if nothing is.
+pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
+    let (kind, steps, place, effort) = parse_id(id, kinds)?;
     let disk = Disk::new(kind);
     let history = match record(&disk, &steps) {
         Ok(history) => history,
@@ -298,24 +322,7 @@ pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
             return Ok(false);
         }
     };
-    for (number, taken) in history.steps.iter().enumerate() {
-        println!("step {number}: {} (events {:?})", taken.step, taken.events);
-    }
-    for (number, event) in history.events.iter().enumerate() {
-        match event.write() {
-            Some((at, data)) => println!(
-                "event {number}: {} bytes at {at} (block {}{})",
-                data.len(),
-                at / kind.block,
-                if disk.journal_block(at).is_some() {
-                    ", journal"
-                } else {
-                    ""
-                }
-            ),
-            None => println!("event {number}: {event:?}"),
-        }
-    }
+    print_history(&history, &disk);
     let (crashed, text) = states::at(&history, &effort, place).ok_or("no such state")?;
     println!(
         "power fails after event {}; not durable then:\n{text}",

@@ -205,9 +205,8 @@ fn linear_directories_of_mkfs() {
     }
 }
 
-#[test]
-fn attributes_of_debugfs() {
-    // Owner, user 1000, group, mask, others; debugfs takes the form of the xattr interface.
+/// Owner, user 1000, group, mask, others, in the form of the xattr interface, which debugfs takes.
+fn posix_acl() -> Vec<u8> {
     let entries = [
         (1u16, 6u16, u32::MAX),
         (2, 7, 1000),
@@ -217,13 +216,16 @@ fn attributes_of_debugfs() {
     ];
     let mut acl = vec![2, 0, 0, 0];
     for (tag, perm, id) in entries {
-        acl.extend(
-            tag.to_le_bytes()
-                .into_iter()
-                .chain(perm.to_le_bytes())
-                .chain(id.to_le_bytes()),
-        );
+        acl.extend(tag.to_le_bytes());
+        acl.extend(perm.to_le_bytes());
+        acl.extend(id.to_le_bytes());
     }
+    acl
+}
+
+#[test]
+fn attributes_of_debugfs() {
+    let acl = posix_acl();
     let value = TempFile::with(&acl);
     let long = TempFile::with(&[b'y'; 700]);
     for args in [

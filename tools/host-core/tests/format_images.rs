@@ -5,6 +5,7 @@
 
 mod image;
 
+use host_core::core::cache::FUNCTIONS;
 use host_core::format::{
     checksum::Seed,
     dirent::DirFormat,
@@ -23,7 +24,7 @@ use host_core::format::{
     units::Ino,
     xattr::Attrs,
 };
-use image::{functions, make, Failure, Image, Kind, Recipe, SUPERBLOCK};
+use image::{make, Failure, Image, Kind, Recipe, SUPERBLOCK};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 fn walk(name: &str, options: &[&str], kinds: &[Kind]) -> Result<Image, Failure> {
@@ -165,7 +166,7 @@ fn journals() -> Result<(), Failure> {
 fn feed(image: &Image, bytes: &mut [u8]) {
     let geometry = &image.sb.geometry;
     let valid = |start: DiskBlock, len: u32| geometry.has_blocks(start, len);
-    let _ = Superblock::parse(bytes, &functions(), None);
+    let _ = Superblock::parse(bytes, &FUNCTIONS, None);
     if let Ok(desc) = GroupDesc::parse(bytes) {
         let _ = desc.check(Group(1), geometry);
         let mut bits = vec![0; geometry.block_size() as usize];
@@ -194,7 +195,7 @@ fn feed(image: &Image, bytes: &mut [u8]) {
     let _ = index.node(bytes).map(|index| index.find(77));
     let _ = Attrs::in_block(bytes).map(|attrs| attrs.iter().count());
     let _ = orphan_file::check(bytes, Ino(11), 100);
-    if let Ok(layout) = jbd2::Layout::parse(bytes, &functions(), geometry.block_size(), 4096) {
+    if let Ok(layout) = jbd2::Layout::parse(bytes, &FUNCTIONS, geometry.block_size(), 4096) {
         let _ = layout.tags(bytes).count();
         let _ = layout.revokes(bytes).map(|revokes| revokes.count());
     }
@@ -255,10 +256,10 @@ fn a_damaged_superblock_is_a_checksum_fault() -> Result<(), Failure> {
     let image = make("badsuper", &["-b", "4096"])?;
     let mut bytes = image.bytes[SUPERBLOCK].to_vec();
     bytes[0x10] ^= 1;
-    let fault = Superblock::parse(&bytes, &functions(), None).unwrap_err();
+    let fault = Superblock::parse(&bytes, &FUNCTIONS, None).unwrap_err();
     assert!(fault.is_checksum(), "{fault}");
     bytes[0x38] ^= 1;
-    let fault = Superblock::parse(&bytes, &functions(), None).unwrap_err();
+    let fault = Superblock::parse(&bytes, &FUNCTIONS, None).unwrap_err();
     assert!(fault.to_string().contains("magic"), "{fault}");
     Ok(())
 }

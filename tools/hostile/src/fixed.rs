@@ -7,8 +7,8 @@
 //! checksums only data is.
 
 use crate::overlay::Overlay;
-use crate::places::functions;
 use crate::visit::DATA;
+use host_core::core::cache::FUNCTIONS;
 use host_core::format::checksum::{self, Checksums};
 use host_core::format::features::Incompat;
 use host_core::format::geometry::Geometry;
@@ -53,7 +53,7 @@ pub struct Fixed {
 /// The superblock of a device, if it can be one.
 fn superblock(device: &Overlay) -> Option<Superblock> {
     let blocks = |block_size: u32| device.size() / u64::from(block_size);
-    Superblock::parse(&device.bytes(OFFSET, LEN), &functions(), Some(&blocks)).ok()
+    Superblock::parse(&device.bytes(OFFSET, LEN), &FUNCTIONS, Some(&blocks)).ok()
 }
 
 /// Whether a log is to be replayed: until then, blocks may be older than those they go with.
@@ -64,7 +64,7 @@ pub fn needs_recovery(device: &Overlay) -> bool {
 impl Fixed {
     /// The metadata as superblock and descriptors have it now; `None` where no mount would believe them.
     pub fn of(device: &Overlay) -> Option<Self> {
-        let sums = Superblock::checksums(&device.bytes(OFFSET, LEN), functions()).ok()?;
+        let sums = Superblock::checksums(&device.bytes(OFFSET, LEN), FUNCTIONS).ok()?;
         let mut fixed = Self {
             geometry: superblock(device)?.geometry,
             sums,
@@ -132,7 +132,7 @@ impl Fixed {
             Use::Superblock => {
                 let from = self.geometry.superblock_offset();
                 !self.sums.enabled()
-                    || checksum::verify_superblock(&functions(), &now[from..from + LEN]).is_ok()
+                    || checksum::verify_superblock(&FUNCTIONS, &now[from..from + LEN]).is_ok()
             }
             Use::Descriptors(first) => self.descriptors_may_be(first, &block.before, now),
             // The sum of a bitmap is in another block, which may be behind while there is a log.

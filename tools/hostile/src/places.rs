@@ -2,7 +2,8 @@
 
 //! Where the structures of an image are, by kind, found with the parsers of `format` themselves.
 
-use host_core::format::checksum::{Checksums, Functions};
+use host_core::core::cache::FUNCTIONS;
+use host_core::format::checksum::Checksums;
 use host_core::format::dirent::DirFormat;
 use host_core::format::geometry::{special, Geometry};
 use host_core::format::group_desc::{GroupDesc, GroupFlags};
@@ -15,14 +16,6 @@ use std::collections::BTreeMap;
 
 /// Whatever a parser found wrong.
 pub type Failure = Box<dyn std::error::Error>;
-
-/// The sums, from crates.
-pub fn functions() -> Functions {
-    Functions {
-        crc32c: host_core::host::crc::crc32c,
-        crc16: host_core::host::crc::crc16,
-    }
-}
 
 /// What a structure is. The order is the one in which checksums are made: what holds the sum of
 /// another comes after it.
@@ -126,8 +119,8 @@ impl Places {
         let raw = image.get(1024..2048).ok_or("short")?;
         let mut walk = Walk {
             image,
-            sb: Superblock::parse(raw, &functions(), None)?,
-            sums: Superblock::checksums(raw, functions())?,
+            sb: Superblock::parse(raw, &FUNCTIONS, None)?,
+            sums: Superblock::checksums(raw, FUNCTIONS)?,
             found: Vec::new(),
             fixed: Vec::new(),
             log: Vec::new(),
@@ -354,7 +347,7 @@ impl Walk<'_> {
         let first = self.block(log[0]).to_vec();
         let len = log.len() as u32;
         self.log = log;
-        let layout = jbd2::Layout::parse(&first, &functions(), geometry.block_size(), len)?;
+        let layout = jbd2::Layout::parse(&first, &FUNCTIONS, geometry.block_size(), len)?;
         let Some(mut at) = layout.start.map(|start| start.get()) else {
             return Ok(());
         };

@@ -3,7 +3,8 @@
 //! Making the checksums of a damaged image right again, so that the damage is believed.
 
 use crate::overlay::Overlay;
-use crate::places::{functions, Kind, Place, Places};
+use crate::places::{Kind, Place, Places};
+use host_core::core::cache::FUNCTIONS;
 use host_core::format::checksum::{Checksums, Seed};
 use host_core::format::jbd2;
 use host_core::format::superblock::Superblock;
@@ -12,7 +13,7 @@ use host_core::format::units::{DiskBlock, Group, Ino};
 /// Seals what was touched and what hangs on it. A structure that makes no sense any more (no room
 /// for its sum) stays as it is.
 pub fn seal(device: &Overlay, places: &Places, touched: &[Place]) {
-    let Ok(sums) = Superblock::checksums(&device.bytes(1024, 1024), functions()) else {
+    let Ok(sums) = Superblock::checksums(&device.bytes(1024, 1024), FUNCTIONS) else {
         return;
     };
     let all = touched.iter().any(|place| place.kind == Kind::Superblock);
@@ -125,7 +126,7 @@ fn put_be(bytes: &mut [u8], at: usize, number: u32) {
 }
 
 fn crc(state: u32, bytes: &[u8]) -> u32 {
-    (functions().crc32c)(state, bytes)
+    (FUNCTIONS.crc32c)(state, bytes)
 }
 
 fn seal_journal_superblock(bytes: &mut [u8]) {
@@ -146,7 +147,7 @@ fn seal_log(device: &Overlay, places: &Places, sums: &Checksums) {
     let mut first = device.bytes(superblock.at, 1024);
     seal_journal_superblock(&mut first);
     let blocks = places.log.len() as u32;
-    let Ok(layout) = jbd2::Layout::parse(&first, &functions(), places.block_size, blocks) else {
+    let Ok(layout) = jbd2::Layout::parse(&first, &FUNCTIONS, places.block_size, blocks) else {
         return;
     };
     let seed = crc(!0, &first[48..64]);

@@ -8,11 +8,10 @@ mod model;
 mod space;
 
 use super::*;
-use crate::core::cache::{Kind, Sealer};
+use crate::core::cache::{Kind, Sealer, FUNCTIONS};
 use crate::core::journal::{LogExtent, OpenJournal, Settings, Start};
-use crate::core::platform::{crc, Vec};
+use crate::core::platform::Vec;
 use crate::format::bitmap;
-use crate::format::checksum::Functions;
 use crate::format::units::{Group, LogBlock};
 use crate::testing::{self, TempFile};
 
@@ -24,11 +23,6 @@ struct Volume {
     device: Arc<Device>,
     file: TempFile,
 }
-
-const FUNCTIONS: Functions = Functions {
-    crc32c: crc::crc32c,
-    crc16: crc::crc16,
-};
 
 /// A new file system of `size` bytes in a sparse file.
 fn mkfs(size: u64, args: &[&str]) -> TempFile {
@@ -49,10 +43,7 @@ fn journal_runs(file: &TempFile) -> std::vec::Vec<Run> {
     for block in blocks {
         match runs.last_mut() {
             Some(run) if run.start.get() + u64::from(run.len) == block => run.len += 1,
-            _ => runs.push(Run {
-                start: DiskBlock(block),
-                len: 1,
-            }),
+            _ => runs.push(Run::one(DiskBlock(block))),
         }
     }
     runs

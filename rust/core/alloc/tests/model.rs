@@ -66,13 +66,7 @@ impl Model {
                         .allocator
                         .allocate_metadata(&mut handle, Ino(12), goal, &mut promise)
                 {
-                    self.add(
-                        Run {
-                            start: block,
-                            len: 1,
-                        },
-                        volume,
-                    );
+                    self.add(Run::one(block), volume);
                     self.runs.last_mut().unwrap().1 = Use::Settled;
                 }
             }

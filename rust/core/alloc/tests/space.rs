@@ -42,12 +42,7 @@ fn fixed_metadata_is_known() {
             free.extend(first.parse::<u64>().unwrap()..=last.parse::<u64>().unwrap());
         }
     }
-    let is_data = |block| {
-        allocator.is_data(Run {
-            start: DiskBlock(block),
-            len: 1,
-        })
-    };
+    let is_data = |block| allocator.is_data(Run::one(DiskBlock(block)));
     let blocks = allocator.statistics().blocks;
     let data: u64 = (0..blocks).filter(|block| is_data(*block)).count() as u64;
     assert!(free.iter().all(|block| is_data(*block)));
@@ -271,10 +266,7 @@ fn wrong_changes_are_refused_whole() {
         Err(Error::Corrupt(..))
     ));
     for metadata in [0, 1, 2] {
-        let metadata = Run {
-            start: DiskBlock(metadata),
-            len: 1,
-        };
+        let metadata = Run::one(DiskBlock(metadata));
         assert!(matches!(
             volume.allocator.free(&mut handle, metadata),
             Err(Error::Corrupt(..))

@@ -130,10 +130,7 @@ fn sizes_that_cannot_be() {
 /// A leaf in the form of an index root, which only a node may have: its names are there.
 #[test]
 fn a_leaf_that_looks_like_a_root_is_searched() {
-    let format = DirFormat {
-        has_tail: false,
-        ..rules().format
-    };
+    let format = rules().format.without_tail();
     let rules = Rules { format, ..rules() };
     let (memory, mut dir, model) = filled(rules, 500);
     for name in model.keys() {

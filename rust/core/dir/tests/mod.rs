@@ -128,10 +128,7 @@ impl Blocks for Memory {
     }
 
     fn place(&self, buffer: &Buffer) -> Place {
-        Place {
-            ino: Ino(2),
-            block: DiskBlock(u64::from(buffer.0)),
-        }
+        Place::new(Ino(2), DiskBlock(u64::from(buffer.0)))
     }
 
     fn warn(&self, _: Error) {

@@ -151,10 +151,7 @@ fn check_linear(dir: &Directory<Memory>, model: &Model) {
 
 #[test]
 fn an_index_without_the_feature_is_dropped() {
-    let plain = DirFormat {
-        has_tail: false,
-        ..rules().format
-    };
+    let plain = rules().format.without_tail();
     let with = Rules {
         format: plain,
         ..rules()

@@ -17,7 +17,7 @@ fn smallest() -> std::sync::Arc<OpenJournal> {
     locks::teach();
     let image = image();
     let memory = Memory::new(image.bytes.clone());
-    let journal = open(Device::new(memory, false, "test"), &image, SETTINGS);
+    let journal = open(memory, &image);
     assert_eq!((journal.max_transaction, journal.tags_per_block), (255, 62));
     std::sync::Arc::new(journal)
 }
@@ -25,10 +25,7 @@ fn smallest() -> std::sync::Arc<OpenJournal> {
 /// Changes the first `count` test blocks under a handle.
 fn change(journal: &Journal, handle: &mut super::super::Handle<'_>, count: u64) {
     for n in 0..count {
-        let buffer = journal
-            .cache()
-            .read(journal.device(), block(n), KIND)
-            .unwrap();
+        let buffer = buffer(journal, n);
         handle.write(&buffer).unwrap()[0] ^= 1;
     }
 }
@@ -153,8 +150,7 @@ fn revocations_wait_for_log_space() {
 fn nothing_is_written_over_the_tail() {
     let image = image();
     let recording = Recording::new(image.bytes.clone());
-    let device = Device::new(recording.clone(), false, "test");
-    let journal = open(device, &image, SETTINGS);
+    let journal = open(recording.clone(), &image);
     fill(&journal, 258);
     let before = state(&recording_after_recovery(&recording, &image));
     let mut handle = journal.start(1).unwrap();
@@ -171,12 +167,7 @@ fn nothing_is_written_over_the_tail() {
 
 /// What the device holds when its log was recovered.
 fn recording_after_recovery(recording: &Recording, image: &Image) -> std::vec::Vec<u8> {
-    let device = Device::new(Memory::new(recording.contents()), false, "test");
-    let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
-    assert!(start.dirty);
-    start
-        .recover(&device, sealer(&image.bytes).geometry())
-        .unwrap();
+    let device = recovered(recording.contents(), image);
     let mut bytes = std::vec![0; BLOCKS as usize * 1024];
     device.read_bytes(0, &mut bytes).unwrap();
     bytes

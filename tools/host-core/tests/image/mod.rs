@@ -6,9 +6,10 @@ mod make;
 
 pub use make::{make, Recipe};
 
+use host_core::core::cache::FUNCTIONS;
 use host_core::format::{
     bitmap,
-    checksum::{Checksums, Functions},
+    checksum::Checksums,
     dirent::DirFormat,
     extent,
     fault::Record,
@@ -25,14 +26,6 @@ use host_core::format::{
 use std::collections::BTreeMap;
 
 pub type Failure = Box<dyn std::error::Error>;
-
-/// The sums, from crates.
-pub fn functions() -> Functions {
-    Functions {
-        crc32c: host_core::host::crc::crc32c,
-        crc16: host_core::host::crc::crc16,
-    }
-}
 
 /// What a harvested block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,10 +65,9 @@ impl Image {
     /// Reads the superblock.
     pub fn open(bytes: Vec<u8>) -> Result<Self, Failure> {
         let sb_bytes = &bytes[1024..2048];
-        let functions = functions();
         let device = |size: u32| bytes.len() as u64 / u64::from(size);
-        let sb = Superblock::parse(sb_bytes, &functions, Some(&device))?;
-        let sums = Superblock::checksums(sb_bytes, functions)?;
+        let sb = Superblock::parse(sb_bytes, &FUNCTIONS, Some(&device))?;
+        let sums = Superblock::checksums(sb_bytes, FUNCTIONS)?;
         let found = BTreeMap::new();
         Ok(Self {
             bytes,
@@ -140,7 +132,7 @@ impl Image {
         let desc = GroupDesc::parse(&raw)?;
         desc.check(group, &geometry)?;
         let mut copy = raw.clone();
-        desc.store_places(&mut copy)?;
+        desc.store(&mut copy)?;
         assert_eq!(copy, raw, "descriptor round trip");
         self.keep(Kind::GroupDesc, &raw);
         self.block_bitmap(group, &desc, &raw)?;
@@ -421,7 +413,7 @@ impl Image {
     fn journal(&mut self, blocks: &BTreeMap<u32, DiskBlock>) -> Result<(), Failure> {
         let first = self.block(blocks[&0]);
         let size = self.geometry().block_size();
-        let layout = jbd2::Layout::parse(&first, &functions(), size, blocks.len() as u32)?;
+        let layout = jbd2::Layout::parse(&first, &FUNCTIONS, size, blocks.len() as u32)?;
         assert_eq!(layout.start, None);
         self.keep(Kind::Journal, &first);
         Ok(())
@@ -441,7 +433,7 @@ impl Image {
         let blocks = self.map(ino, &fields)?;
         let size = self.geometry().block_size();
         let first = self.block(blocks[&0]);
-        let layout = jbd2::Layout::parse(&first, &functions(), size, blocks.len() as u32)?;
+        let layout = jbd2::Layout::parse(&first, &FUNCTIONS, size, blocks.len() as u32)?;
         let mut log = Log {
             version: layout.version,
             logged: Vec::new(),

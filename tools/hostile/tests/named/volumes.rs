@@ -3,12 +3,13 @@
 //! Superblocks, groups, journals and orphans that lie: mostly there is no mount at all.
 
 use crate::disk::{fault_of, Disk, CHAIN, DIRTY, OLD, SMALL, WIDE};
+use host_core::core::cache::FUNCTIONS;
 use host_core::core::error::Error;
 use host_core::format::checksum;
 use host_core::format::fault::{
     ExtentFault, Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
 };
-use hostile::places::{functions, Kind};
+use hostile::places::Kind;
 
 #[test]
 fn absurd_geometry() {
@@ -414,7 +415,7 @@ fn a_log_with_another_superblock() {
                 disk.device.put(copy + at, &new.to_le_bytes());
             }
             let bytes = disk.device.bytes(copy, 1024);
-            let sum = checksum::superblock_sum(&functions(), &bytes).unwrap();
+            let sum = checksum::superblock_sum(&FUNCTIONS, &bytes).unwrap();
             disk.device.put(copy + 0x3fc, &sum.to_le_bytes());
         }
         disk.put(&descriptor, 0, &[]);
