@@ -15,6 +15,7 @@ mod shared;
 
 pub use kind::{Kind, Owner};
 pub use seal::Sealer;
+pub(super) use shared::for_its_place;
 pub use shared::with_bytes_of_others;
 
 use super::error::{Error, Place, Result};

@@ -397,6 +397,35 @@ impl RawSuperblock {
         }
     }
 
+    /// Takes over from `ours`, the superblock in memory, all that a transaction or a mount writes into it.
+    /// The rest belongs to who administers the disk and may have been changed there meanwhile (`tune2fs`),
+    /// the count of mounts among it. What has no magic number is no superblock any more, and is replaced.
+    /// The checksum is due then.
+    ///
+    /// Every setter here that a handle may call must be mentioned.
+    pub fn take_over(&mut self, ours: &Self) {
+        if self.magic != ours.magic {
+            *self = *ours;
+            return;
+        }
+        self.free_blocks_count_lo = ours.free_blocks_count_lo;
+        self.free_blocks_count_hi = ours.free_blocks_count_hi;
+        self.free_inodes_count = ours.free_inodes_count;
+        self.last_orphan = ours.last_orphan;
+        self.last_mounted = ours.last_mounted;
+        (self.mtime, self.mtime_hi) = (ours.mtime, ours.mtime_hi);
+        self.keep_errors_of(ours);
+        self.set_state(self.state.get() | ours.state.get() & state::ERROR);
+        let (_, incompat, ro_compat) = ours.features();
+        self.set_incompat(Incompat::RECOVER, incompat.has(Incompat::RECOVER));
+        for bit in [RoCompat::LARGE_FILE, RoCompat::ORPHAN_PRESENT] {
+            self.set_ro_compat(bit, ro_compat.has(bit));
+        }
+        if let Some(signedness) = ours.hash_signedness() {
+            self.set_hash_signedness(signedness);
+        }
+    }
+
     /// Takes over the error fields (count, first, last) of `other`: they are not to be lost when
     /// a replay of the journal brings back an older superblock.
     pub fn keep_errors_of(&mut self, other: &Self) {

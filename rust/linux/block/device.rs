@@ -267,13 +267,31 @@ impl Device {
         })
     }
 
+    /// A block as it is in the device's page cache, if it is there. Reads nothing and waits for nothing.
+    pub fn cached_block(&self, block: u64) -> Option<Block> {
+        let start = self.sector(block, 1).ok()?.saturating_mul(SECTOR) as bindings::loff_t;
+        let mut contents = Block::zeroed(self.block_size() as usize).ok()?;
+        let bytes = contents.get_mut()?;
+        // SAFETY: Open: the type invariant. The buffer's size is passed along.
+        let copied = unsafe {
+            bindings::bdev_copy_cached(self.raw(), start, bytes.as_mut_ptr().cast(), bytes.len())
+        };
+        copied.then_some(contents)
+    }
+
     /// Drops a block from the device's page cache, unless it was changed there, so that others see
-    /// what was written around it, and do not write it back as it was.
+    /// what was written around it, and do not write it back as it was. Cheap if the page cache is empty.
     pub fn forget_cached(&self, block: u64) {
         let offset = block.saturating_mul(u64::from(self.block_size()));
         let page = (offset >> bindings::PAGE_SHIFT) as usize;
-        // SAFETY: Open: the type invariant. The mapping lives with the device.
-        unsafe { bindings::invalidate_mapping_pages((*self.raw()).bd_mapping, page, page) };
+        // SAFETY: Open: the type invariant. The mapping lives with the device; the count is a word that is
+        // read whole.
+        unsafe {
+            let mapping = (*self.raw()).bd_mapping;
+            if ptr::addr_of!((*mapping).nrpages).read_volatile() != 0 {
+                bindings::invalidate_mapping_pages(mapping, page, page);
+            }
+        }
     }
 
     /// Reads one block.
