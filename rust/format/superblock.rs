@@ -9,7 +9,7 @@
 
 mod raw;
 
-pub use raw::{ErrorNote, ErrorRecord, NotedError, RawSuperblock};
+pub use raw::{Checking, ErrorNote, ErrorRecord, NotedError, RawSuperblock};
 
 use super::{
     checksum::{self, Checksums, Functions, Mode, Seed},

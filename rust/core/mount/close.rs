@@ -20,6 +20,7 @@ impl Filesystem {
     /// Ends the mount: all is committed and in its place, the superblock says that nothing is to be
     /// recovered. No other call may follow.
     pub fn unmount(&self) -> Result {
+        self.say_unmounting();
         let Some(journal) = &self.volume.journal else {
             return Ok(());
         };
@@ -121,6 +122,8 @@ impl Filesystem {
     pub fn remount(&self, options: &MountOptions) -> Result {
         let was_read_only = self.read_only.load(Ordering::Acquire);
         if options.no_recovery && !options.read_only {
+            let why = format_args!("cannot remount for writing: it was mounted with noload");
+            log(Level::Error, &self.volume.device, why);
             return Err(Error::Invalid);
         }
         if self.has_failed() && !options.read_only {
@@ -143,6 +146,7 @@ impl Filesystem {
             journal.set_lenient(effective.errors == ErrorPolicy::Continue);
         }
         *self.options.lock() = (*options, effective);
+        self.say_remounted(was_read_only);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod data;
 mod errors;
 mod features;
 mod journal_map;
+mod messages;
 mod names;
 mod open;
 mod options;

@@ -397,6 +397,17 @@ impl RawSuperblock {
         }
     }
 
+    /// What it says of when to check the file system.
+    pub fn checking(&self) -> Checking {
+        Checking {
+            state: self.state.get(),
+            mounts: self.mnt_count.get(),
+            most_mounts: self.max_mnt_count.get(),
+            last_check: u64::from(self.lastcheck.get()) | u64::from(self.lastcheck_hi) << 32,
+            interval: self.checkinterval.get(),
+        }
+    }
+
     /// Takes over from `ours`, the superblock in memory, all that a transaction or a mount writes into it.
     /// The rest belongs to who administers the disk and may have been changed there meanwhile (`tune2fs`),
     /// the count of mounts among it. What has no magic number is no superblock any more, and is replaced.
@@ -444,6 +455,33 @@ impl RawSuperblock {
         self.last_error_func = other.last_error_func;
         self.last_error_line = other.last_error_line;
         self.last_error_errcode = other.last_error_errcode;
+    }
+}
+
+/// When the file system is to be checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checking {
+    /// `s_state`, see [`state`].
+    pub state: u16,
+    /// Mounts since the last check.
+    pub mounts: u16,
+    /// How many there may be; no limit if 0 or, as a signed number, below.
+    pub most_mounts: u16,
+    /// Seconds since 1970.
+    pub last_check: u64,
+    /// Seconds after which a check is due; no limit if 0.
+    pub interval: u32,
+}
+
+impl Checking {
+    /// Whether it was mounted too often.
+    pub const fn mounts_are_due(&self) -> bool {
+        (self.most_mounts as i16) > 0 && self.mounts >= self.most_mounts
+    }
+
+    /// Whether too much time has passed at `now`, in seconds since 1970.
+    pub const fn time_is_due(&self, now: u64) -> bool {
+        self.interval != 0 && self.last_check.saturating_add(self.interval as u64) <= now
     }
 }
 
