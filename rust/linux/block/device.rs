@@ -8,6 +8,7 @@
 use super::buffer::Block;
 use super::{note_end, note_submit};
 use crate::linux::alloc::{AllocError, Vec, GFP};
+use crate::linux::log::Said;
 use crate::linux::{bindings, trace};
 use core::ffi::CStr;
 use core::fmt;
@@ -67,8 +68,7 @@ pub struct Device {
     bdev: NonNull<bindings::block_device>,
     mount: *mut bindings::super_block,
     block_size: AtomicU32,
-    messages: AtomicU32,
-    warnings: AtomicU32,
+    said: Said,
     /// Terminated.
     name: [u8; NAME],
 }
@@ -129,8 +129,7 @@ impl Device {
             bdev,
             mount: ptr::null_mut(),
             block_size: AtomicU32::new(1024),
-            messages: AtomicU32::new(0),
-            warnings: AtomicU32::new(0),
+            said: Said::default(),
             name,
         }
     }
@@ -159,24 +158,9 @@ impl Device {
         CStr::from_bytes_until_nul(&self.name).unwrap_or(c"?")
     }
 
-    /// Notes that there was a message about the device for the log, printed or not.
-    pub(in crate::linux) fn count_message(&self, warning: bool) {
-        let count = if warning {
-            &self.warnings
-        } else {
-            &self.messages
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many messages there were for the log that were not warnings.
-    pub fn messages(&self) -> u32 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    /// How many warnings there were for the log.
-    pub fn warnings(&self) -> u32 {
-        self.warnings.load(Ordering::Relaxed)
+    /// What the log was told of it.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     /// Tells who watches the mount (`fanotify`'s `FAN_FS_ERROR`) of an error of its metadata, in the
