@@ -3,7 +3,7 @@
 //! Unmount, remount, sync, freeze.
 
 use super::features::refuses_writing;
-use super::options::{Effective, ErrorPolicy, MountOptions};
+use super::options::{wants_data_journal, Effective, ErrorPolicy, MountOptions, NO_DATA_JOURNAL};
 use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
@@ -122,8 +122,11 @@ impl Filesystem {
     pub fn remount(&self, options: &MountOptions) -> Result {
         let was_read_only = self.read_only.load(Ordering::Acquire);
         if options.no_recovery && !options.read_only {
-            let why = format_args!("cannot remount for writing: it was mounted with noload");
-            log(Level::Error, &self.volume.device, why);
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("cannot remount for writing: it was mounted with noload"),
+            );
             return Err(Error::Invalid);
         }
         if self.has_failed() && !options.read_only {
@@ -136,7 +139,7 @@ impl Filesystem {
         }
         match (was_read_only, options.read_only) {
             (false, true) => self.go_read_only()?,
-            (true, false) => self.return_to_writing()?,
+            (true, false) => self.return_to_writing(options)?,
             _ => {}
         }
         let effective = Effective::new(options, &self.volume.superblock);
@@ -170,8 +173,12 @@ impl Filesystem {
         Ok(quiet)
     }
 
-    fn return_to_writing(&self) -> Result {
+    fn return_to_writing(&self, options: &MountOptions) -> Result {
         let device = &self.volume.device;
+        if wants_data_journal(options, &self.volume.superblock) {
+            log(Level::Error, device, format_args!("{NO_DATA_JOURNAL}"));
+            return Err(Error::Invalid);
+        }
         if let Some(obstacle) = refuses_writing(&self.volume.superblock) {
             log(
                 Level::Error,

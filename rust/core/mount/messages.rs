@@ -38,8 +38,11 @@ pub(super) fn advise(device: &Device, found: &Checking, now: u64) {
     } else {
         return;
     };
-    let message = format_args!("warning: {why}, running e2fsck is recommended");
-    log(Level::Warning, device, message);
+    log(
+        Level::Warning,
+        device,
+        format_args!("warning: {why}, running e2fsck is recommended"),
+    );
 }
 
 impl Filesystem {

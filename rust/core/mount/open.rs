@@ -5,6 +5,7 @@
 
 use super::features::{refuses_reading, refuses_writing};
 use super::messages::advise;
+use super::options::{wants_data_journal, NO_DATA_JOURNAL};
 use super::options::{Effective, ErrorPolicy, Ignored, MountOptions};
 use super::superblock::{self, mark_in_use};
 use super::{journal_map, Filesystem};
@@ -23,7 +24,9 @@ use crate::format::fault::{Fault, SuperblockFault};
 use crate::format::features::{Incompat, RoCompat};
 use crate::format::geometry::special;
 use crate::format::hash::Signedness;
-use crate::format::superblock::{state, Checking, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET};
+use crate::format::superblock::{
+    state, Checking, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET,
+};
 use crate::format::units::{DiskBlock, Ino};
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
@@ -127,6 +130,10 @@ impl Opened {
                 format_args!("cannot mount for writing: {obstacle}"),
             );
             return Err(obstacle.error());
+        }
+        if wants_data_journal(options, superblock) {
+            say(device, Level::Error, format_args!("{NO_DATA_JOURNAL}"));
+            return Err(Error::Invalid);
         }
         if device.is_read_only() {
             say(

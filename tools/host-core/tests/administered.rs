@@ -16,7 +16,10 @@ const MIB: u64 = 1 << 20;
 const DISKS: &[(u64, &[&str])] = &[
     (64 * MIB, &["-b", "4096", "-O", "^orphan_file"]),
     (16 * MIB, &["-b", "1024", "-O", "^orphan_file"]),
-    (16 * MIB, &["-b", "1024", "-O", "^metadata_csum,^orphan_file"]),
+    (
+        16 * MIB,
+        &["-b", "1024", "-O", "^metadata_csum,^orphan_file"],
+    ),
 ];
 
 const MOUNTS: usize = 0x34;

@@ -25,6 +25,7 @@ const WATCHFUL: MountOptions = MountOptions {
     errors: None,
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: true,
 };
 

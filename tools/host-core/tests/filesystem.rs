@@ -17,6 +17,7 @@ const READ_ONLY: MountOptions = MountOptions {
     errors: None,
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: false,
 };
 
@@ -314,10 +315,23 @@ fn refused_disks() {
     let uninit_bg = ["-O", "^metadata_csum,uninit_bg"];
     assert_eq!(mount(&uninit_bg, &rw), Err(Error::Invalid));
     assert_eq!(mount(&uninit_bg, &READ_ONLY), Ok(()));
+    // `tune2fs -o journal_data`: a promise that cannot be kept.
+    let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
+    image[1024 + 0x100] |= 0x20;
+    let wants =
+        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    assert_eq!(wants(&rw).err(), Some(Error::Invalid));
+    assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
+    let ordered = MountOptions {
+        ordered: true,
+        ..MountOptions::default()
+    };
+    assert_eq!(wants(&ordered), Ok(Ok(())));
     // The feature `read-only`.
     let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
     image[1024 + 0x65] |= 0x10;
-    let wants = |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    let wants =
+        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
     assert_eq!(wants(&rw).err(), Some(Error::ReadOnly));
     assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
     let zeroes = HostFs::mount(Recording::new(vec![0; 1 << 20]), &rw);
