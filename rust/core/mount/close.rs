@@ -77,24 +77,23 @@ impl Filesystem {
             return Ok(());
         }
         let synced = self.sync_journal(wait);
-        self.report("sync", NO_INODE, synced)
+        let flushed = self.report("sync", NO_INODE, synced)?;
+        self.flush_data(flushed || !wait)
     }
 
-    fn sync_journal(&self, wait: bool) -> Result {
+    /// Commits, or asks for it. Whether that has flushed the device's cache.
+    fn sync_journal(&self, wait: bool) -> Result<bool> {
         let journal = self.volume.journal()?;
         if !wait {
             journal.request_commit(journal.newest());
-            return Ok(());
+            return Ok(false);
         }
         match self.update_counts() {
             // It is frozen, which has brought them up to date.
             Ok(()) | Err(Error::ReadOnly) => {}
             Err(error) => return Err(error),
         }
-        if !journal.commit_all()? && self.effective().barrier {
-            self.volume.device.flush()?;
-        }
-        Ok(())
+        journal.commit_all()
     }
 
     /// Brings the counts in the superblock up to date if they are not.
