@@ -27,8 +27,11 @@ pub(super) struct Regular;
 impl FileOps<Rext4> for Regular {
     const BLOCK_BASED: bool = true;
 
-    fn open(_: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
+    fn open(inode: &Inode<Rext4>, file: &Opening<'_, Rext4>) -> Result {
         file.allow_direct();
+        if inode.fs().wants_mount_path() {
+            file.with_mount_path(|path| inode.fs().record_mount_path(path));
+        }
         Ok(())
     }
 

@@ -229,16 +229,21 @@ impl Filesystem {
         self.report("thaw", NO_INODE, thawed)
     }
 
-    /// Remembers in the superblock where it is mounted.
+    /// Whether [`Self::record_mount_path`] is due: once for each mount, when something in it is used.
+    pub fn wants_mount_path(&self) -> bool {
+        !self.path_recorded.load(Ordering::Relaxed) && !self.is_read_only()
+    }
+
+    /// Remembers in the superblock where it is mounted (cut to 64 bytes), for a person who finds the disk.
     pub fn record_mount_path(&self, path: &[u8]) {
-        if self.writable().is_err() {
+        if self.path_recorded.swap(true, Ordering::Relaxed) {
             return;
         }
         let recorded = self.volume.change(1, |handle| {
             self.volume
                 .edit_superblock(handle, |raw| raw.set_last_mounted(path))
         });
-        // Nothing depends on it; damage was reported.
+        // Nothing depends on it: while it is frozen, say, it stays unrecorded. Damage was reported.
         let _ = self.report("record_mount_path", NO_INODE, recorded);
     }
 }

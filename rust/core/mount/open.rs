@@ -376,6 +376,7 @@ impl Filesystem {
             failed: AtomicBool::new(false),
             state_bits,
             sectors_at_mount,
+            path_recorded: AtomicBool::new(false),
             reclaim_from: AtomicU64::new(0),
         })
     }
