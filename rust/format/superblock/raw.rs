@@ -403,7 +403,7 @@ impl RawSuperblock {
             state: self.state.get(),
             mounts: self.mnt_count.get(),
             most_mounts: self.max_mnt_count.get(),
-            last_check: u64::from(self.lastcheck.get()) | u64::from(self.lastcheck_hi) << 32,
+            last_check: u64::from(self.lastcheck.get()) | (u64::from(self.lastcheck_hi) << 32),
             interval: self.checkinterval.get(),
         }
     }
