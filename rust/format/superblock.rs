@@ -9,7 +9,7 @@
 
 mod raw;
 
-pub use raw::{ErrorNote, ErrorRecord, NotedError, RawSuperblock};
+pub use raw::{Checking, ErrorNote, ErrorRecord, NotedError, RawSuperblock};
 
 use super::{
     checksum::{self, Checksums, Functions, Mode, Seed},
@@ -100,6 +100,8 @@ pub struct Superblock {
     pub errors: Option<ErrorPolicy>,
     /// See [`default_mount`].
     pub default_mount_opts: u32,
+    /// Mount options in words (`tune2fs -E mount_opts`), padded with zeros.
+    pub mount_opts: [u8; 64],
     /// Blocks only the reserved user may take.
     pub reserved_blocks: u64,
     /// User who may take reserved blocks.
@@ -176,6 +178,7 @@ impl Superblock {
             state: raw.state.get(),
             errors: raw.error_policy(),
             default_mount_opts: raw.default_mount_opts.get(),
+            mount_opts: raw.mount_opts,
             reserved_blocks: raw.reserved_blocks(),
             reserved_uid: (u32::from(raw.def_resuid_hi.get()) << 16)
                 | u32::from(raw.def_resuid.get()),

@@ -17,6 +17,18 @@ void rext4_helper_file_accessed(struct file *file)
 	file_accessed(file);
 }
 
+/* The path of the mount that a file is opened through; NULL if it does not fit into the buffer. */
+char *rext4_helper_file_mount_path(const struct file *file, char *buffer, int size)
+{
+	struct path path = {
+		.mnt = file->f_path.mnt,
+		.dentry = file->f_path.mnt->mnt_root,
+	};
+	char *start = d_path(&path, buffer, size);
+
+	return IS_ERR(start) ? NULL : start;
+}
+
 ssize_t rext4_helper_generic_write_sync(struct kiocb *iocb, ssize_t count)
 {
 	return generic_write_sync(iocb, count);

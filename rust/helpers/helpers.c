@@ -25,7 +25,6 @@
 #include "mutex.c"
 #include "pagemap.c"
 #include "posix_acl.c"
-#include "ratelimit.c"
 #include "rcupdate.c"
 #include "sched.c"
 #include "sched_mm.c"

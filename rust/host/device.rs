@@ -202,6 +202,11 @@ impl Device {
         Ok(())
     }
 
+    /// A block as it is in the device's page cache, if it is there: on the host all of the device is.
+    pub fn cached_block(&self, block: u64) -> Option<Block> {
+        self.read_block(block).ok()
+    }
+
     /// Drops a block from the device's page cache: there is none on the host.
     pub fn forget_cached(&self, _block: u64) {}
 

@@ -62,6 +62,11 @@ impl Failing {
         self.state().contents.clone()
     }
 
+    /// Plans anew.
+    pub fn set_plan(&self, plan: Plan) {
+        self.state().plan = plan;
+    }
+
     /// How many requests there were.
     pub fn count(&self) -> u64 {
         self.state().count

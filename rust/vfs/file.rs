@@ -31,6 +31,9 @@ impl FileOps<Rext4> for Regular {
         usable(inode, file)?;
         file.allow_direct();
         file.allow_nowait();
+        if inode.fs().wants_mount_path() {
+            file.with_mount_path(|path| inode.fs().record_mount_path(path));
+        }
         Ok(())
     }
 

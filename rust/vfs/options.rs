@@ -23,15 +23,17 @@ const BARRIER: u8 = 2;
 const BARRIER_VALUE: u8 = 3;
 const NOLOAD: u8 = 4;
 const DATA: u8 = 5;
-/// Always on here.
-const ALWAYS: u8 = 6;
-/// Accepted by ext4 without any effect.
-const IGNORED: u8 = 7;
+/// What it asks for is so in any case, or it only is about speed: without effect.
+const NO_EFFECT: u8 = 6;
+/// ext4 has removed it.
+const REMOVED: u8 = 7;
 /// Known to ext4, refused here.
 const REFUSED: u8 = 8;
 const VERIFY: u8 = 9;
+const DATA_ERR: u8 = 10;
+const DAX: u8 = 11;
 
-/// All options.
+/// All options. `Documentation/mount.md` says which does what.
 pub(super) const TABLE: ParamTable = ParamTable::new(&[
     ParamSpec::string(c"errors", ERRORS),
     ParamSpec::u32(c"commit", COMMIT),
@@ -41,31 +43,54 @@ pub(super) const TABLE: ParamTable = ParamTable::new(&[
     ParamSpec::flag(c"norecovery", NOLOAD),
     ParamSpec::string(c"data", DATA),
     ParamSpec::flag(c"verify", VERIFY),
-    ParamSpec::flag(c"delalloc", ALWAYS),
-    ParamSpec::flag(c"auto_da_alloc", ALWAYS),
-    ParamSpec::flag(c"dioread_nolock", ALWAYS),
-    ParamSpec::flag(c"block_validity", ALWAYS),
-    ParamSpec::flag(c"journal_checksum", ALWAYS),
-    ParamSpec::flag(c"acl", ALWAYS),
-    ParamSpec::flag(c"user_xattr", ALWAYS),
-    ParamSpec::flag(c"bsddf", ALWAYS),
-    ParamSpec::flag(c"nogrpid", ALWAYS),
-    ParamSpec::flag(c"sysvgroups", ALWAYS),
-    ParamSpec::flag(c"nodiscard", ALWAYS),
-    ParamSpec::flag(c"noquota", ALWAYS),
-    ParamSpec::flag(c"oldalloc", IGNORED),
-    ParamSpec::flag(c"orlov", IGNORED),
-    ParamSpec::flag(c"bh", IGNORED),
-    ParamSpec::flag(c"nobh", IGNORED),
-    ParamSpec::flag(c"i_version", IGNORED),
-    ParamSpec::flag(c"mblk_io_submit", IGNORED),
-    ParamSpec::flag(c"nomblk_io_submit", IGNORED),
-    ParamSpec::flag(c"prefetch_block_bitmaps", IGNORED),
-    ParamSpec::flag(c"nocheck", IGNORED),
-    ParamSpec::flag(c"reservation", IGNORED),
-    ParamSpec::flag(c"noreservation", IGNORED),
+    ParamSpec::string(c"data_err", DATA_ERR),
+    ParamSpec::u32(c"auto_da_alloc", NO_EFFECT),
+    ParamSpec::string(c"dax", DAX),
+    ParamSpec::flag(c"delalloc", NO_EFFECT),
+    ParamSpec::flag(c"auto_da_alloc", NO_EFFECT),
+    ParamSpec::flag(c"noauto_da_alloc", NO_EFFECT),
+    ParamSpec::flag(c"dioread_nolock", NO_EFFECT),
+    ParamSpec::flag(c"nodioread_nolock", NO_EFFECT),
+    ParamSpec::flag(c"dioread_lock", NO_EFFECT),
+    ParamSpec::flag(c"block_validity", NO_EFFECT),
+    ParamSpec::flag(c"noblock_validity", NO_EFFECT),
+    ParamSpec::flag(c"journal_checksum", NO_EFFECT),
+    ParamSpec::flag(c"nojournal_checksum", NO_EFFECT),
+    ParamSpec::flag(c"acl", NO_EFFECT),
+    ParamSpec::flag(c"user_xattr", NO_EFFECT),
+    ParamSpec::flag(c"bsddf", NO_EFFECT),
+    ParamSpec::flag(c"nogrpid", NO_EFFECT),
+    ParamSpec::flag(c"sysvgroups", NO_EFFECT),
+    ParamSpec::flag(c"nodiscard", NO_EFFECT),
+    ParamSpec::flag(c"noquota", NO_EFFECT),
+    ParamSpec::flag(c"debug", NO_EFFECT),
+    ParamSpec::flag(c"nowarn_on_error", NO_EFFECT),
+    ParamSpec::flag(c"init_itable", NO_EFFECT),
+    ParamSpec::u32(c"init_itable", NO_EFFECT),
+    ParamSpec::flag(c"noinit_itable", NO_EFFECT),
+    ParamSpec::u32(c"stripe", NO_EFFECT),
+    ParamSpec::u32(c"inode_readahead_blks", NO_EFFECT),
+    ParamSpec::u32(c"journal_ioprio", NO_EFFECT),
+    ParamSpec::u32(c"min_batch_time", NO_EFFECT),
+    ParamSpec::u32(c"max_batch_time", NO_EFFECT),
+    ParamSpec::string(c"mb_optimize_scan", NO_EFFECT),
+    ParamSpec::flag(c"no_prefetch_block_bitmaps", NO_EFFECT),
+    ParamSpec::flag(c"nombcache", NO_EFFECT),
+    ParamSpec::flag(c"no_mbcache", NO_EFFECT),
+    ParamSpec::flag(c"oldalloc", REMOVED),
+    ParamSpec::flag(c"orlov", REMOVED),
+    ParamSpec::flag(c"bh", REMOVED),
+    ParamSpec::flag(c"nobh", REMOVED),
+    ParamSpec::flag(c"i_version", REMOVED),
+    ParamSpec::flag(c"mblk_io_submit", REMOVED),
+    ParamSpec::flag(c"nomblk_io_submit", REMOVED),
+    ParamSpec::flag(c"prefetch_block_bitmaps", REMOVED),
+    ParamSpec::string(c"check", REMOVED),
+    ParamSpec::flag(c"nocheck", REMOVED),
+    ParamSpec::flag(c"reservation", REMOVED),
+    ParamSpec::flag(c"noreservation", REMOVED),
+    ParamSpec::u32(c"journal", REMOVED),
     ParamSpec::flag(c"nodelalloc", REFUSED),
-    ParamSpec::flag(c"noauto_da_alloc", REFUSED),
     ParamSpec::flag(c"discard", REFUSED),
     ParamSpec::flag(c"usrquota", REFUSED),
     ParamSpec::flag(c"grpquota", REFUSED),
@@ -90,12 +115,19 @@ pub(super) fn parse(options: &mut Options, param: &Param<'_>, cx: &Context<'_>) 
         BARRIER_VALUE => mount.barrier = Some(param.number() != 0),
         NOLOAD => mount.no_recovery = true,
         VERIFY => mount.verify = true,
-        DATA if param.text() == b"ordered" => {}
+        DATA if param.text() == b"ordered" => mount.ordered = true,
         DATA => {
             cx.error(format_args!("only data=ordered is supported"));
             return Err(EINVAL);
         }
-        ALWAYS | IGNORED => {}
+        DATA_ERR if param.text() == b"ignore" => {}
+        DATA_ERR => {
+            cx.error(format_args!("only data_err=ignore is supported"));
+            return Err(EINVAL);
+        }
+        DAX if matches!(param.text(), b"never" | b"inode") => {}
+        NO_EFFECT => {}
+        REMOVED => pr_warn!("Ignoring removed {} option\n", param.name()),
         _ => {
             cx.error(format_args!("the option {} is not supported", param.name()));
             return Err(EOPNOTSUPP);

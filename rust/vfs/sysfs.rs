@@ -74,10 +74,10 @@ impl Values for Shown {
             write_function(&shown.record()?.last, text)
         }),
         File::readable(c"warning_count", |shown, text| {
-            writeln!(text, "{}", shown.0.device().warnings())
+            writeln!(text, "{}", shown.0.device().said().warnings())
         }),
         File::readable(c"msg_count", |shown, text| {
-            writeln!(text, "{}", shown.0.device().messages())
+            writeln!(text, "{}", shown.0.device().said().messages())
         }),
         written_file!(c"session_write_kbytes", session_kbytes),
         written_file!(c"lifetime_write_kbytes", lifetime_kbytes),

@@ -16,6 +16,7 @@ mod shared;
 
 pub use kind::{Kind, Owner};
 pub use seal::{Sealer, FUNCTIONS};
+pub(super) use shared::for_its_place;
 pub use shared::with_bytes_of_others;
 
 use super::error::{Error, Place, Result};

@@ -3,7 +3,7 @@
 //! Checksums and structure of metadata blocks: checked when a block is read, computed when its
 //! transaction is closed, and nowhere else.
 
-use super::{Buffer, BufferMut, Cache, Kind};
+use super::{shared, Buffer, BufferMut, Cache, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::platform::{crc, Device};
 use crate::format::checksum::{Checksums, Functions};
@@ -128,6 +128,9 @@ impl Sealer {
             let mut due = version.due_inodes;
             let mut bytes = BufferMut::new(buffer.block(), version)?;
             bytes.version.due_inodes = 0;
+            if buffer.kind() == Kind::Superblock {
+                shared::adopt_cached(device, &self.geometry, &mut bytes)?;
+            }
             let sealed = self.seal_block(buffer, &mut due, &mut bytes);
             sealed.map_err(|fault| {
                 Error::Corrupt(Place::new(buffer.kind().ino(), buffer.block()), fault)

@@ -8,7 +8,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::locks;
 use crate::core::map::{Contents, FileMap};
-use crate::core::platform::Mutex;
+use crate::core::platform::{log, Level, Mutex};
 use crate::core::volume::Volume;
 use crate::core::xattr::run_of;
 use crate::format::fault::{Fault, InodeFault};
@@ -35,11 +35,23 @@ pub enum Purpose {
 pub(super) const FAST_SYMLINK: u64 = 60;
 
 /// Inode flags whose meaning is not done here: such an inode is refused.
-const UNSUPPORTED: InodeFlags = InodeFlags::INLINE_DATA
-    .with(InodeFlags::ENCRYPT)
-    .with(InodeFlags::EA_INODE)
-    .with(InodeFlags::VERITY)
-    .with(InodeFlags::CASEFOLD);
+const UNSUPPORTED: [(InodeFlags, &str); 5] = [
+    (InodeFlags::INLINE_DATA, "inline data"),
+    (InodeFlags::ENCRYPT, "encryption"),
+    (InodeFlags::EA_INODE, "an attribute's value in an inode"),
+    (InodeFlags::VERITY, "verity"),
+    (InodeFlags::CASEFOLD, "case folding"),
+];
+
+/// What an inode has that is not done here, if anything.
+fn unsupported(kind: InodeKind, fields: &InodeFields) -> Option<&'static str> {
+    let mut flags = UNSUPPORTED.iter();
+    if let Some((_, name)) = flags.find(|(flag, _)| fields.flags.has(*flag)) {
+        return Some(name);
+    }
+    let extents = fields.flags.has(InodeFlags::EXTENTS);
+    (is_mapped(kind, fields) && !extents).then_some("a block map without extents")
+}
 
 /// Where the record of `ino` lies.
 pub(super) fn place(volume: &Volume, ino: Ino) -> Result<RecordPlace> {
@@ -118,7 +130,12 @@ impl Inode {
         let kind = fields.kind().map_err(corrupt)?;
         check(volume, kind, &fields).map_err(corrupt)?;
         events::load_inode(&volume.device, ino);
-        if fields.flags.0 & UNSUPPORTED.0 != 0 {
+        if let Some(what) = unsupported(kind, &fields) {
+            log(
+                Level::Error,
+                &volume.device,
+                format_args!("inode #{ino}: {what} is not supported"),
+            );
             return Err(Error::Unsupported);
         }
         Self::assemble(volume, ino, kind, place, fields)

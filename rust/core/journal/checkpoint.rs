@@ -4,7 +4,7 @@
 //! the log space of old transactions can be used again.
 
 use super::{Journal, State};
-use crate::core::cache::{with_bytes_of_others, Buffer, Cache, Kind};
+use crate::core::cache::{for_its_place, Buffer, Cache, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::platform::{clock, Block, Device, MutexGuard, Vec, WriteClass, GFP};
@@ -56,7 +56,7 @@ impl Checkpoint {
                 continue;
             };
             let data = match buffer.kind() {
-                Kind::Superblock => with_bytes_of_others(device, cache.sealer().geometry(), &data)?,
+                Kind::Superblock => for_its_place(device, cache.sealer(), buffer, &data)?,
                 _ => data,
             };
             blocks.push((buffer.block().get(), data), GFP)?;
@@ -162,9 +162,8 @@ impl Journal {
             }
             let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
             self.patiently(|| Ok(self.device.write_blocks(&blocks, WriteClass::Background)?))?;
-            let superblock = self.cache.sealer().geometry().superblock_block();
-            if blocks.iter().any(|(block, _)| *block == superblock.get()) {
-                self.device.forget_cached(superblock.get());
+            for (block, _) in &blocks {
+                self.device.forget_cached(*block);
             }
             let written = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
             let in_all = u32::try_from(checkpoint.buffers.len()).unwrap_or(u32::MAX);

@@ -3,7 +3,7 @@
 //! Unmount, remount, sync, freeze.
 
 use super::features::refuses_writing;
-use super::options::{Effective, ErrorPolicy, MountOptions};
+use super::options::{wants_data_journal, Effective, ErrorPolicy, MountOptions, NO_DATA_JOURNAL};
 use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
@@ -20,6 +20,7 @@ impl Filesystem {
     /// Ends the mount: all is committed and in its place, the superblock says that nothing is to be
     /// recovered. No other call may follow.
     pub fn unmount(&self) -> Result {
+        self.say_unmounting();
         let Some(journal) = &self.volume.journal else {
             return Ok(());
         };
@@ -76,24 +77,23 @@ impl Filesystem {
             return Ok(());
         }
         let synced = self.sync_journal(wait);
-        self.report("sync", NO_INODE, synced)
+        let flushed = self.report("sync", NO_INODE, synced)?;
+        self.flush_data(flushed || !wait)
     }
 
-    fn sync_journal(&self, wait: bool) -> Result {
+    /// Commits, or asks for it. Whether that has flushed the device's cache.
+    fn sync_journal(&self, wait: bool) -> Result<bool> {
         let journal = self.volume.journal()?;
         if !wait {
             journal.request_commit(journal.newest());
-            return Ok(());
+            return Ok(false);
         }
         match self.update_counts() {
             // It is frozen, which has brought them up to date.
             Ok(()) | Err(Error::ReadOnly) => {}
             Err(error) => return Err(error),
         }
-        if !journal.commit_all()? && self.effective().barrier {
-            self.volume.device.flush()?;
-        }
-        Ok(())
+        journal.commit_all()
     }
 
     /// Brings the counts in the superblock up to date if they are not.
@@ -121,6 +121,11 @@ impl Filesystem {
     pub fn remount(&self, options: &MountOptions) -> Result {
         let was_read_only = self.read_only.load(Ordering::Acquire);
         if options.no_recovery && !options.read_only {
+            log(
+                Level::Error,
+                &self.volume.device,
+                format_args!("cannot remount for writing: it was mounted with noload"),
+            );
             return Err(Error::Invalid);
         }
         if self.has_failed() && !options.read_only {
@@ -133,7 +138,7 @@ impl Filesystem {
         }
         match (was_read_only, options.read_only) {
             (false, true) => self.go_read_only()?,
-            (true, false) => self.return_to_writing()?,
+            (true, false) => self.return_to_writing(options)?,
             _ => {}
         }
         let effective = Effective::new(options, &self.volume.superblock);
@@ -143,6 +148,7 @@ impl Filesystem {
             journal.set_lenient(effective.errors == ErrorPolicy::Continue);
         }
         *self.options.lock() = (*options, effective);
+        self.say_remounted(was_read_only);
         Ok(())
     }
 
@@ -166,8 +172,12 @@ impl Filesystem {
         Ok(quiet)
     }
 
-    fn return_to_writing(&self) -> Result {
+    fn return_to_writing(&self, options: &MountOptions) -> Result {
         let device = &self.volume.device;
+        if wants_data_journal(options, &self.volume.superblock) {
+            log(Level::Error, device, format_args!("{NO_DATA_JOURNAL}"));
+            return Err(Error::Invalid);
+        }
         if let Some(obstacle) = refuses_writing(&self.volume.superblock) {
             log(
                 Level::Error,
@@ -219,16 +229,21 @@ impl Filesystem {
         self.report("thaw", NO_INODE, thawed)
     }
 
-    /// Remembers in the superblock where it is mounted.
+    /// Whether [`Self::record_mount_path`] is due: once for each mount, when something in it is used.
+    pub fn wants_mount_path(&self) -> bool {
+        !self.path_recorded.load(Ordering::Relaxed) && !self.is_read_only()
+    }
+
+    /// Remembers in the superblock where it is mounted (cut to 64 bytes), for a person who finds the disk.
     pub fn record_mount_path(&self, path: &[u8]) {
-        if self.writable().is_err() {
+        if self.path_recorded.swap(true, Ordering::Relaxed) {
             return;
         }
         let recorded = self.volume.change(1, |handle| {
             self.volume
                 .edit_superblock(handle, |raw| raw.set_last_mounted(path))
         });
-        // Nothing depends on it; damage was reported.
+        // Nothing depends on it: while it is frozen, say, it stays unrecorded. Damage was reported.
         let _ = self.report("record_mount_path", NO_INODE, recorded);
     }
 }

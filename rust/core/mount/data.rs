@@ -186,9 +186,14 @@ impl Filesystem {
             .journal()
             .and_then(|journal| journal.commit(inode.tid(datasync)));
         let flushed = self.report("fsync", inode.ino(), synced)?;
+        self.flush_data(flushed)
+    }
+
+    /// Makes data durable that the device has, unless a commit has `flushed` its cache since. A failure
+    /// is told to the caller only: no metadata depends on it.
+    pub(super) fn flush_data(&self, flushed: bool) -> Result {
         if !flushed && self.effective().barrier {
-            let device = self.volume.device.flush().map_err(Error::from);
-            self.report("fsync", inode.ino(), device)?;
+            self.volume.device.flush()?;
         }
         Ok(())
     }

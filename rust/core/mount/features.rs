@@ -3,8 +3,9 @@
 //! Which disks are taken: feature by feature.
 //!
 //! An incompatible feature that is not done here refuses the mount; a read-only compatible one
-//! leaves only reading. Whether the feature is unknown or known but not done makes no difference.
+//! leaves only reading, which must be asked for. Whether the feature is unknown or known but not done makes no difference.
 
+use crate::core::error::Error;
 use crate::format::features::{Compat, Incompat, RoCompat};
 use crate::format::superblock::{JournalPlace, Superblock};
 use core::fmt;
@@ -51,6 +52,18 @@ pub enum Obstacle {
     JournalDevice(u32),
     /// The revision of the format is newer.
     Revision,
+}
+
+impl Obstacle {
+    /// What a mount for writing fails with: [`Error::ReadOnly`], after which mount(8) tries again without a
+    /// word, only where the disk itself wants to be read-only.
+    pub const fn error(&self) -> Error {
+        match self {
+            Self::RoCompat(set) if set.has(RoCompat::READONLY) => Error::ReadOnly,
+            Self::Revision => Error::ReadOnly,
+            _ => Error::Invalid,
+        }
+    }
 }
 
 impl fmt::Display for Obstacle {

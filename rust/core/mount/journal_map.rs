@@ -6,7 +6,7 @@
 use super::open::Opened;
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::{LogExtent, Run};
-use crate::core::platform::{Block, Device, Vec, GFP};
+use crate::core::platform::{log, Block, Device, Level, Vec, GFP};
 use crate::core::sort;
 use crate::format::extent::{self, Expect, Node};
 use crate::format::fault::{ExtentFault, Fault, InodeFault, JournalFault};
@@ -28,6 +28,11 @@ pub(super) fn map(device: &Device, opened: &Opened, ino: Ino) -> Result<Vec<LogE
         )));
     }
     if !fields.flags.has(InodeFlags::EXTENTS) {
+        log(
+            Level::Error,
+            device,
+            format_args!("inode #{ino}: a journal without extents is not supported"),
+        );
         return Err(Error::Unsupported);
     }
     let geometry = &opened.superblock.geometry;

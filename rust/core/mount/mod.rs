@@ -14,6 +14,7 @@ mod data;
 mod errors;
 mod features;
 mod journal_map;
+mod messages;
 mod names;
 mod open;
 mod options;
@@ -62,6 +63,8 @@ pub struct Filesystem {
     state_bits: AtomicU16,
     /// Sectors the device had written when the mount began.
     sectors_at_mount: u64,
+    /// Where it is mounted was recorded.
+    path_recorded: AtomicBool,
     /// The block from which the next search for memory to give back goes on.
     reclaim_from: AtomicU64,
 }

@@ -4,6 +4,8 @@
 //! order. Nothing is written before the disk was judged.
 
 use super::features::{refuses_reading, refuses_writing};
+use super::messages::advise;
+use super::options::{wants_data_journal, NO_DATA_JOURNAL};
 use super::options::{Effective, ErrorPolicy, Ignored, MountOptions};
 use super::superblock::{self, mark_in_use};
 use super::{journal_map, Filesystem};
@@ -22,7 +24,9 @@ use crate::format::fault::{Fault, SuperblockFault};
 use crate::format::features::{Incompat, RoCompat};
 use crate::format::geometry::special;
 use crate::format::hash::Signedness;
-use crate::format::superblock::{state, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET};
+use crate::format::superblock::{
+    state, Checking, JournalPlace, RawSuperblock, Superblock, LEN, OFFSET,
+};
 use crate::format::units::{DiskBlock, Ino};
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
@@ -117,7 +121,11 @@ impl Opened {
                 Level::Error,
                 format_args!("cannot mount for writing: {obstacle}"),
             );
-            return Err(Error::ReadOnly);
+            return Err(obstacle.error());
+        }
+        if wants_data_journal(options, superblock) {
+            say(device, Level::Error, format_args!("{NO_DATA_JOURNAL}"));
+            return Err(Error::Invalid);
         }
         if device.is_read_only() {
             say(
@@ -256,30 +264,13 @@ impl Opened {
     }
 }
 
-/// What a person should know before relying on a disk with these `s_state` bits.
-fn advise(device: &Device, bits: u16) {
-    if bits & state::VALID == 0 {
-        say(
-            device,
-            Level::Warning,
-            format_args!("warning: mounting unchecked fs, running e2fsck is recommended"),
-        );
-    } else if bits & state::ERROR != 0 {
-        say(
-            device,
-            Level::Warning,
-            format_args!("warning: mounting fs with errors, running e2fsck is recommended"),
-        );
-    }
-}
-
 impl Filesystem {
     /// Mounts the file system on `device`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it is no ext4 file system or has features that are not done,
-    /// [`Error::ReadOnly`] when it can only be mounted read-only. The log says why.
+    /// [`Error::Invalid`] when it is no ext4 file system or has features that are not done, be it only for
+    /// writing; [`Error::ReadOnly`] when the device is read-only or the disk wants to be. The log says why.
     pub fn mount(device: Device, options: &MountOptions) -> Result<Arc<Self>> {
         locks::teach();
         let device = Arc::new(device, GFP)?;
@@ -314,6 +305,7 @@ impl Filesystem {
             );
         }
         events::mount(device, filesystem.is_read_only());
+        filesystem.say_mounted();
         Ok(filesystem)
     }
 
@@ -376,6 +368,7 @@ impl Filesystem {
             failed: AtomicBool::new(false),
             state_bits,
             sectors_at_mount,
+            path_recorded: AtomicBool::new(false),
             reclaim_from: AtomicU64::new(0),
         })
     }
@@ -418,19 +411,24 @@ impl Filesystem {
     pub(super) fn go_writable(&self) -> Result {
         let quiet = self.volume.journal()?.quiesce()?;
         let device = &self.volume.device;
-        advise(device, self.state_bits.load(Ordering::Acquire));
         let (seconds, _) = clock::now();
+        let seconds = u64::try_from(seconds).unwrap_or(0);
         let signedness = self
             .volume
             .superblock
             .hash_signedness
             .unwrap_or(Signedness::Signed);
         let orphan_file = self.orphans.has_file();
+        let mut found = Checking::default();
         self.write_superblock(&quiet, |raw| {
-            raw.note_mount(u64::try_from(seconds).unwrap_or(0));
+            found = raw.checking();
+            raw.note_mount(seconds);
             raw.set_hash_signedness(signedness);
             mark_in_use(raw, orphan_file);
         })?;
+        // e2fsck may have mended errors below a read-only mount.
+        self.state_bits.store(found.state, Ordering::Release);
+        advise(device, &found, seconds);
         self.read_only.store(false, Ordering::Release);
         quiet.admit();
         Ok(())

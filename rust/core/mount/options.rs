@@ -25,6 +25,8 @@ pub struct MountOptions {
     pub commit_interval: Option<u32>,
     /// Whether commits flush the device's cache (`barrier`, `nobarrier`).
     pub barrier: Option<bool>,
+    /// Whether `data=ordered` was asked for, whatever the superblock says.
+    pub ordered: bool,
     /// Whether each transaction is read back from the log and compared before it counts (`verify`).
     pub verify: bool,
 }
@@ -62,41 +64,67 @@ impl Effective {
     }
 }
 
-/// Mount options that the superblock asks for (`tune2fs -o`) and that are not done; it prints their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ignored(u32);
+/// What `data=journal` is among the options of the superblock.
+const DATA_JOURNAL: u32 = 0x20;
 
-impl Ignored {
+/// Whether writing would have to journal data: a promise that is not kept here must not be made.
+pub(super) fn wants_data_journal(options: &MountOptions, superblock: &Superblock) -> bool {
+    !options.ordered && superblock.default_mount_opts & default::DATA_MODE == DATA_JOURNAL
+}
+
+/// What is said when [`wants_data_journal`].
+pub(super) const NO_DATA_JOURNAL: &str =
+    "the superblock asks for data=journal, which is not supported (try data=ordered)";
+
+/// Mount options that the superblock asks for (`tune2fs -o`, `-E mount_opts`) and that are not done; it
+/// prints their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ignored<'a> {
+    bits: u32,
+    text: &'a [u8],
+}
+
+impl<'a> Ignored<'a> {
     /// Bits of the superblock's options, what they are then, and their names.
-    const NAMES: [(u32, u32, &str); 6] = [
+    const NAMES: [(u32, u32, &'static str); 6] = [
         (default::BSDGROUPS, default::BSDGROUPS, "bsdgroups"),
         (default::UID16, default::UID16, "nouid32"),
-        (default::DATA_MODE, 0x20, "data=journal"),
+        (default::DATA_MODE, DATA_JOURNAL, "data=journal"),
         (default::DATA_MODE, 0x60, "data=writeback"),
         (default::DISCARD, default::DISCARD, "discard"),
         (default::NODELALLOC, default::NODELALLOC, "nodelalloc"),
     ];
 
     /// Those of this superblock, if there are any.
-    pub(super) fn of(superblock: &Superblock) -> Option<Self> {
-        let ignored = Self(superblock.default_mount_opts);
-        let any = ignored.names().next().is_some();
+    pub(super) fn of(superblock: &'a Superblock) -> Option<Self> {
+        let mut text = superblock.mount_opts.split(|byte| *byte == 0);
+        let ignored = Self {
+            bits: superblock.default_mount_opts,
+            text: text.next().unwrap_or(&[]),
+        };
+        let any = ignored.names().next().is_some() || !ignored.text.is_empty();
         any.then_some(ignored)
     }
 
-    fn names(self) -> impl Iterator<Item = &'static str> {
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let all = self.bits;
         let asked = Self::NAMES
             .iter()
-            .filter(move |(mask, bits, _)| self.0 & mask == *bits);
+            .filter(move |(mask, bits, _)| all & mask == *bits);
         asked.map(|(.., name)| *name)
     }
 }
 
-impl fmt::Display for Ignored {
+impl fmt::Display for Ignored<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, name) in self.names().enumerate() {
-            f.write_str(if n > 0 { ", " } else { "" })?;
+        let mut between = "";
+        for name in self.names() {
+            f.write_str(between)?;
             f.write_str(name)?;
+            between = ", ";
+        }
+        if !self.text.is_empty() {
+            write!(f, "{between}\"{}\"", self.text.escape_ascii())?;
         }
         Ok(())
     }
@@ -108,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_named() {
-        let names = |bits: u32| std::format!("{}", Ignored(bits));
+        let names = |bits: u32| std::format!("{}", Ignored { bits, text: b"" });
         let done =
             default::XATTR_USER | default::ACL | default::NOBARRIER | default::BLOCK_VALIDITY;
         assert_eq!(names(done | 0x40), "");
@@ -117,5 +145,8 @@ mod tests {
             names(done | 0x60 | default::BSDGROUPS | default::NODELALLOC),
             "bsdgroups, data=writeback, nodelalloc"
         );
+        let text = b"errors=panic,\n";
+        let both = Ignored { bits: 0x2, text };
+        assert_eq!(std::format!("{both}"), r#"bsdgroups, "errors=panic,\n""#);
     }
 }

@@ -30,13 +30,13 @@ fn edit_block(
 }
 
 /// Reads the superblock's block from the device, edits and seals it, writes it back; durable when it
-/// returns. Nothing of it is in the cache.
+/// returns. What is there now is returned.
 pub(super) fn write_raw(
     device: &Device,
     geometry: &Geometry,
     checksums: &Checksums,
     edit: impl FnOnce(&mut RawSuperblock),
-) -> Result {
+) -> Result<Block> {
     let at = geometry.superblock_block();
     let failed = |error| Error::at_block(error, at);
     device.write_cached(at.get()).map_err(failed)?;
@@ -51,10 +51,11 @@ pub(super) fn write_raw(
         .seal_superblock(record)
         .map_err(|fault| Error::Corrupt(Place::block(at), fault))?;
     device
-        .write_blocks(&[(at.get(), block)], WriteClass::Journal)
+        .write_blocks(&[(at.get(), block.clone())], WriteClass::Journal)
         .map_err(failed)?;
     device.forget_cached(at.get());
-    device.flush().map_err(failed)
+    device.flush().map_err(failed)?;
+    Ok(block)
 }
 
 /// Says that there is something to recover, in the journal and perhaps in the orphan file.
@@ -71,19 +72,20 @@ pub(super) fn free_inodes(counts: &Statistics) -> u32 {
 }
 
 impl Volume {
-    /// Makes the same edit in the superblock on the device and in the one in memory. No transaction may
+    /// Edits the superblock on the device, and takes what is there then into memory. No transaction may
     /// hold the superblock: its checkpoint would bring back what was there before.
     fn edit_superblock_directly(
         &self,
         _quiet: &Quiet<'_>,
-        edit: impl Fn(&mut RawSuperblock),
+        edit: impl FnOnce(&mut RawSuperblock),
     ) -> Result {
         let geometry = &self.superblock.geometry;
-        // Read first: what is read afterwards has the edit already.
         let buffer = self.read(geometry.superblock_block(), Kind::Superblock)?;
-        write_raw(&self.device, geometry, self.checksums(), &edit)?;
+        let written = write_raw(&self.device, geometry, self.checksums(), edit)?;
         let mut bytes = BufferMut::new(buffer.block(), buffer.version())?;
-        edit_block(geometry, &mut bytes, edit)
+        let pairs = bytes.iter_mut().zip(written.iter());
+        pairs.for_each(|(to, from)| *to = *from);
+        Ok(())
     }
 }
 
@@ -93,7 +95,7 @@ impl Filesystem {
     pub(super) fn write_superblock(
         &self,
         quiet: &Quiet<'_>,
-        edit: impl Fn(&mut RawSuperblock),
+        edit: impl FnOnce(&mut RawSuperblock),
     ) -> Result {
         let counts = self.volume.allocator.statistics();
         let written = self.kbytes_written();

@@ -386,6 +386,46 @@ impl RawSuperblock {
         }
     }
 
+    /// What it says of when to check the file system.
+    pub fn checking(&self) -> Checking {
+        Checking {
+            state: self.state.get(),
+            mounts: self.mnt_count.get(),
+            most_mounts: self.max_mnt_count.get(),
+            last_check: u64::from(self.lastcheck.get()) | (u64::from(self.lastcheck_hi) << 32),
+            interval: self.checkinterval.get(),
+        }
+    }
+
+    /// Takes over from `ours`, the superblock in memory, all that a transaction or a mount writes into it.
+    /// The rest belongs to who administers the disk and may have been changed there meanwhile (`tune2fs`),
+    /// the count of mounts among it. What has no magic number is no superblock any more, and is replaced.
+    /// The checksum is due then.
+    ///
+    /// Every setter here that a handle may call must be mentioned.
+    pub fn take_over(&mut self, ours: &Self) {
+        if self.magic != ours.magic {
+            *self = *ours;
+            return;
+        }
+        self.free_blocks_count_lo = ours.free_blocks_count_lo;
+        self.free_blocks_count_hi = ours.free_blocks_count_hi;
+        self.free_inodes_count = ours.free_inodes_count;
+        self.last_orphan = ours.last_orphan;
+        self.last_mounted = ours.last_mounted;
+        (self.mtime, self.mtime_hi) = (ours.mtime, ours.mtime_hi);
+        self.keep_errors_of(ours);
+        self.set_state(self.state.get() | ours.state.get() & state::ERROR);
+        let (_, incompat, ro_compat) = ours.features();
+        self.set_incompat(Incompat::RECOVER, incompat.has(Incompat::RECOVER));
+        for bit in [RoCompat::LARGE_FILE, RoCompat::ORPHAN_PRESENT] {
+            self.set_ro_compat(bit, ro_compat.has(bit));
+        }
+        if let Some(signedness) = ours.hash_signedness() {
+            self.set_hash_signedness(signedness);
+        }
+    }
+
     /// Takes over the error fields (count, first, last) of `other`: they are not to be lost when
     /// a replay of the journal brings back an older superblock.
     pub fn keep_errors_of(&mut self, other: &Self) {
@@ -404,6 +444,33 @@ impl RawSuperblock {
         self.last_error_func = other.last_error_func;
         self.last_error_line = other.last_error_line;
         self.last_error_errcode = other.last_error_errcode;
+    }
+}
+
+/// When the file system is to be checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checking {
+    /// `s_state`, see [`state`].
+    pub state: u16,
+    /// Mounts since the last check.
+    pub mounts: u16,
+    /// How many there may be; no limit if 0 or, as a signed number, below.
+    pub most_mounts: u16,
+    /// Seconds since 1970.
+    pub last_check: u64,
+    /// Seconds after which a check is due; no limit if 0.
+    pub interval: u32,
+}
+
+impl Checking {
+    /// Whether it was mounted too often.
+    pub const fn mounts_are_due(&self) -> bool {
+        (self.most_mounts as i16) > 0 && self.mounts >= self.most_mounts
+    }
+
+    /// Whether too much time has passed at `now`, in seconds since 1970.
+    pub const fn time_is_due(&self, now: u64) -> bool {
+        self.interval != 0 && self.last_check.saturating_add(self.interval as u64) <= now
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::cache::FUNCTIONS;
 use crate::format::units::{DiskBlock, Group};
 use proptest::prelude::*;
+use zerocopy::little_endian::U32;
 
 /// A superblock of a plain file system: 4 KiB blocks, three groups, the last short.
 fn plain() -> [u8; LEN] {
@@ -273,4 +274,65 @@ proptest! {
             let _ = geometry.inode_place(Ino(geometry.inode_count()))?;
         }
     }
+}
+
+#[test]
+fn who_writes_which_field() {
+    // What mounts and transactions write reaches the disk...
+    let edits: [fn(&mut RawSuperblock); 11] = [
+        |raw| raw.set_free_blocks(0x5_0000_0007),
+        |raw| raw.set_free_inodes(77),
+        |raw| raw.set_incompat(Incompat::RECOVER, true),
+        |raw| raw.set_ro_compat(RoCompat::ORPHAN_PRESENT, true),
+        |raw| raw.set_ro_compat(RoCompat::LARGE_FILE, true),
+        |raw| raw.set_last_orphan(Some(Ino(12))),
+        |raw| raw.set_last_mounted(b"/home"),
+        |raw| raw.set_hash_signedness(Signedness::Unsigned),
+        |raw| raw.set_state(state::VALID | state::ERROR),
+        |raw| (raw.mtime, raw.mtime_hi) = (U32::new(5), 1),
+        |raw| {
+            raw.note_error(&ErrorNote {
+                seconds: 0x1_0000_0009,
+                ino: Some(Ino(9)),
+                block: Some(DiskBlock(10)),
+                function: "lookup",
+                line: 11,
+                code: 5,
+            })
+        },
+    ];
+    let mut plain = plain();
+    RawSuperblock::view_mut(&mut plain)
+        .unwrap()
+        .set_state(state::VALID);
+    RawSuperblock::view_mut(&mut plain)
+        .unwrap()
+        .set_ro_compat(RoCompat::LARGE_FILE, false);
+    let disk = *RawSuperblock::view(&plain).unwrap();
+    for (n, edit) in edits.iter().enumerate() {
+        let (mut ours, mut theirs) = (disk, disk);
+        edit(&mut ours);
+        assert!(ours.bytes() != disk.bytes(), "edit {n}");
+        theirs.take_over(&ours);
+        assert!(theirs.bytes() == ours.bytes(), "edit {n}");
+    }
+    // ...and leaves alone what others have written there.
+    let mut theirs = disk;
+    theirs.volume_name = *b"a label, longish";
+    theirs.uuid = [7; 16];
+    theirs.mnt_count.set(3);
+    theirs.max_mnt_count.set(33);
+    theirs.checkinterval.set(86_400);
+    theirs.errors.set(2);
+    theirs.r_blocks_count_lo.set(1);
+    theirs.default_mount_opts.set(0x400);
+    theirs.mount_opts[..6].copy_from_slice(b"noload");
+    theirs.set_compat(Compat(0x1000), true);
+    let changed = theirs;
+    theirs.take_over(&disk);
+    assert!(theirs.bytes() == changed.bytes());
+    // A wiped one is written whole.
+    theirs.magic.set(0);
+    theirs.take_over(&disk);
+    assert!(theirs.bytes() == disk.bytes());
 }

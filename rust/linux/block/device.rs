@@ -8,6 +8,7 @@
 use super::buffer::Block;
 use super::{note_end, note_submit};
 use crate::linux::alloc::AllocError;
+use crate::linux::log::Said;
 use crate::linux::{bindings, trace};
 use core::ffi::CStr;
 use core::fmt;
@@ -67,8 +68,7 @@ pub struct Device {
     bdev: NonNull<bindings::block_device>,
     mount: *mut bindings::super_block,
     block_size: AtomicU32,
-    messages: AtomicU32,
-    warnings: AtomicU32,
+    said: Said,
     /// Terminated.
     name: [u8; NAME],
 }
@@ -129,8 +129,7 @@ impl Device {
             bdev,
             mount: ptr::null_mut(),
             block_size: AtomicU32::new(1024),
-            messages: AtomicU32::new(0),
-            warnings: AtomicU32::new(0),
+            said: Said::default(),
             name,
         }
     }
@@ -159,24 +158,9 @@ impl Device {
         CStr::from_bytes_until_nul(&self.name).unwrap_or(c"?")
     }
 
-    /// Notes that there was a message about the device for the log, printed or not.
-    pub(in crate::linux) fn count_message(&self, warning: bool) {
-        let count = if warning {
-            &self.warnings
-        } else {
-            &self.messages
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many messages there were for the log that were not warnings.
-    pub fn messages(&self) -> u32 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    /// How many warnings there were for the log.
-    pub fn warnings(&self) -> u32 {
-        self.warnings.load(Ordering::Relaxed)
+    /// What the log was told of it.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     /// Tells who watches the mount (`fanotify`'s `FAN_FS_ERROR`) of an error of its metadata, in the
@@ -267,13 +251,31 @@ impl Device {
         })
     }
 
+    /// A block as it is in the device's page cache, if it is there. Reads nothing and waits for nothing.
+    pub fn cached_block(&self, block: u64) -> Option<Block> {
+        let start = self.sector(block, 1).ok()?.saturating_mul(SECTOR) as bindings::loff_t;
+        let mut contents = Block::zeroed(self.block_size() as usize).ok()?;
+        let bytes = contents.get_mut()?;
+        // SAFETY: Open: the type invariant. The buffer's size is passed along.
+        let copied = unsafe {
+            bindings::bdev_copy_cached(self.raw(), start, bytes.as_mut_ptr().cast(), bytes.len())
+        };
+        copied.then_some(contents)
+    }
+
     /// Drops a block from the device's page cache, unless it was changed there, so that others see
-    /// what was written around it, and do not write it back as it was.
+    /// what was written around it, and do not write it back as it was. Cheap if the page cache is empty.
     pub fn forget_cached(&self, block: u64) {
         let offset = block.saturating_mul(u64::from(self.block_size()));
         let page = (offset >> bindings::PAGE_SHIFT) as usize;
-        // SAFETY: Open: the type invariant. The mapping lives with the device.
-        unsafe { bindings::invalidate_mapping_pages((*self.raw()).bd_mapping, page, page) };
+        // SAFETY: Open: the type invariant. The mapping lives with the device; the count is a word that is
+        // read whole.
+        unsafe {
+            let mapping = (*self.raw()).bd_mapping;
+            if ptr::addr_of!((*mapping).nrpages).read_volatile() != 0 {
+                bindings::invalidate_mapping_pages(mapping, page, page);
+            }
+        }
     }
 
     /// Reads one block.

@@ -194,6 +194,21 @@ impl<F: FileSystem> Opening<'_, F> {
         self.add_mode(bindings::FMODE_CAN_ODIRECT);
     }
 
+    /// Hands the path of the mount that it is opened through, as the caller sees it, to `take`; not if it
+    /// has 64 bytes or more.
+    pub fn with_mount_path(&self, take: impl FnOnce(&[u8])) {
+        const LONGEST: usize = 64;
+        let mut buffer = [0u8; LONGEST];
+        let into = buffer.as_mut_ptr().cast::<ffi::c_char>();
+        // SAFETY: The file is live, and its mount with it. The buffer's size is passed along.
+        let path =
+            unsafe { bindings::file_mount_path(self.0.as_raw(), into, LONGEST as ffi::c_int) };
+        if !path.is_null() {
+            // SAFETY: Where it is not null it points into the buffer, and is terminated there.
+            take(unsafe { CStr::from_char_ptr(path) }.to_bytes());
+        }
+    }
+
     /// Reading and writing can be told not to wait.
     pub fn allow_nowait(&self) {
         self.add_mode(bindings::FMODE_NOWAIT);

@@ -25,6 +25,7 @@ const WATCHFUL: MountOptions = MountOptions {
     errors: None,
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: true,
 };
 
@@ -371,4 +372,29 @@ fn shutdown() {
         fs.unmount().unwrap();
         assert_clean(&device.contents());
     }
+}
+
+/// Data that is not durable is for its writer to know; the file system goes on.
+#[test]
+fn a_flush_for_data_fails() {
+    let strict = MountOptions {
+        errors: Some(ErrorPolicy::RemountReadOnly),
+        ..MountOptions::default()
+    };
+    let device = Failing::new(mkfs(SIZE, &["-b", "1024"]), Plan::Never);
+    let mut fs = HostFs::mount(device.clone(), &strict).unwrap();
+    fs.create("/a", 0o644).unwrap();
+    fs.sync().unwrap();
+    let flush = |fs: &mut HostFs, work: fn(&mut HostFs) -> Result<()>| {
+        device.set_plan(Plan::Once(device.count()));
+        assert!(matches!(work(fs), Err(Error::Io(_))));
+        assert_eq!(device.failed(), Some(Request::Flush));
+        work(fs).unwrap();
+    };
+    flush(&mut fs, |fs| fs.fsync("/a"));
+    flush(&mut fs, HostFs::sync);
+    fs.create("/b", 0o644).unwrap();
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+    assert_sound(&device.contents(), "after flushes that failed");
 }

@@ -17,6 +17,7 @@ const READ_ONLY: MountOptions = MountOptions {
     errors: None,
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: false,
 };
 
@@ -306,10 +307,33 @@ fn refused_disks() {
     let rw = MountOptions::default();
     assert_eq!(mount(&["-O", "inline_data"], &rw), Err(Error::Invalid));
     assert_eq!(mount(&["-O", "encrypt"], &READ_ONLY), Err(Error::Invalid));
-    assert_eq!(mount(&["-O", "quota"], &rw), Err(Error::ReadOnly));
+    // mount(8) would silently try again read-only after `ReadOnly`.
+    assert_eq!(mount(&["-O", "quota"], &rw), Err(Error::Invalid));
     assert_eq!(mount(&["-O", "quota"], &READ_ONLY), Ok(()));
-    assert_eq!(mount(&["-O", "^has_journal"], &rw), Err(Error::ReadOnly));
+    assert_eq!(mount(&["-O", "^has_journal"], &rw), Err(Error::Invalid));
     assert_eq!(mount(&["-O", "^has_journal"], &READ_ONLY), Ok(()));
+    let uninit_bg = ["-O", "^metadata_csum,uninit_bg"];
+    assert_eq!(mount(&uninit_bg, &rw), Err(Error::Invalid));
+    assert_eq!(mount(&uninit_bg, &READ_ONLY), Ok(()));
+    // `tune2fs -o journal_data`: a promise that cannot be kept.
+    let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
+    image[1024 + 0x100] |= 0x20;
+    let wants =
+        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    assert_eq!(wants(&rw).err(), Some(Error::Invalid));
+    assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
+    let ordered = MountOptions {
+        ordered: true,
+        ..MountOptions::default()
+    };
+    assert_eq!(wants(&ordered), Ok(Ok(())));
+    // The feature `read-only`.
+    let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
+    image[1024 + 0x65] |= 0x10;
+    let wants =
+        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    assert_eq!(wants(&rw).err(), Some(Error::ReadOnly));
+    assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
     let zeroes = HostFs::mount(Recording::new(vec![0; 1 << 20]), &rw);
     assert_eq!(zeroes.err(), Some(Error::Invalid));
 }

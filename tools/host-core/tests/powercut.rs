@@ -17,6 +17,7 @@ const READ_ONLY: MountOptions = MountOptions {
     errors: None,
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: false,
 };
 

@@ -22,6 +22,7 @@ const CONTINUE: MountOptions = MountOptions {
     errors: Some(ErrorPolicy::Continue),
     commit_interval: None,
     barrier: None,
+    ordered: false,
     verify: false,
 };
 const READ_ONLY: MountOptions = MountOptions {
