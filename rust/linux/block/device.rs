@@ -253,7 +253,7 @@ impl Device {
 
     /// A block as it is in the device's page cache, if it is there. Reads nothing and waits for nothing.
     pub fn cached_block(&self, block: u64) -> Option<Block> {
-        let start = self.sector(block, 1).ok()?.saturating_mul(SECTOR) as bindings::loff_t;
+        let start = self.sector(block).ok()?.saturating_mul(SECTOR) as bindings::loff_t;
         let mut contents = Block::zeroed(self.block_size() as usize).ok()?;
         let bytes = contents.get_mut()?;
         // SAFETY: Open: the type invariant. The buffer's size is passed along.
