@@ -137,7 +137,7 @@ impl Journal {
         let Some(transaction) = &state.running else {
             return Some(IDLE);
         };
-        let empty = transaction.buffers.is_empty() && transaction.revoked.is_empty();
+        let empty = transaction.is_empty();
         if !state.requested.is_before(transaction.tid)
             || ((state.stopping || state.flush) && !empty)
         {

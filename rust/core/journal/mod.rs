@@ -121,6 +121,16 @@ impl State {
         let newest = self.newest().0;
         newest.wrapping_sub(tid.0) < newest.wrapping_sub(self.committed.0)
     }
+
+    /// Makes the open transaction one that never was, if nothing was changed in it and nobody is about
+    /// to: while all is at rest, nobody finds a transaction to ask for.
+    fn take_back_empty(&mut self) {
+        let never_was = |open: &mut Transaction| open.handles == 0 && open.is_empty();
+        if let Some(open) = self.running.take_if(never_was) {
+            self.next = open.tid;
+            self.requested = self.committed;
+        }
+    }
 }
 
 /// The journal of a mounted file system.

@@ -262,7 +262,10 @@ impl Journal {
         }
         log.head = LogBlock(log.layout.first_block);
         drop(log);
-        self.state.lock().flush = false;
+        let mut state = self.state.lock();
+        state.take_back_empty();
+        state.flush = false;
+        drop(state);
         self.progress.notify_all();
         Ok(())
     }
