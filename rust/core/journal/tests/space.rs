@@ -84,6 +84,27 @@ fn revocations_are_paid_for() {
     journal.close().unwrap();
 }
 
+/// A transaction that is being closed grows no more: everybody else waits for that.
+#[test]
+fn who_wants_more_of_a_closing_transaction_restarts() {
+    let journal = smallest();
+    let mut handle = journal.start(4).unwrap();
+    change(&journal, &mut handle, 1);
+    let closed = handle.tid();
+    journal.request_commit(closed);
+    while !journal.state.lock().closing {
+        std::thread::yield_now();
+    }
+    assert_eq!(handle.reach(4, 5), Ok(false));
+    assert_eq!(handle.reach(5, 4), Ok(false));
+    assert!(handle.has(3, 4) && !handle.has(3, 5));
+    handle.restart(5, 5).unwrap();
+    assert_ne!(handle.tid(), closed);
+    assert_eq!(handle.reach(6, 6), Ok(true));
+    drop(handle);
+    journal.close().unwrap();
+}
+
 /// What was committed goes home after a while, and sooner when memory is short; then all is quiet.
 #[test]
 fn what_is_old_goes_home() {
