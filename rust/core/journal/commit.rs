@@ -12,7 +12,7 @@ use super::{Journal, State};
 use crate::core::error::{Error, Result};
 use crate::core::events::{self, CommitPhase};
 use crate::core::platform::{clock, log as message, Block, Level, MutexGuard, Vec, GFP};
-use crate::format::units::LogBlock;
+use crate::format::units::{DiskBlock, LogBlock};
 use core::sync::atomic::Ordering;
 
 /// How long the commit thread waits for memory before it asks again, in milliseconds.
@@ -319,6 +319,8 @@ impl Journal {
                     log_blocks,
                     committed,
                     buffers,
+                    home: DiskBlock(0),
+                    written: 0,
                 },
                 GFP,
             )?;

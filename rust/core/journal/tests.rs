@@ -25,7 +25,12 @@ struct Image {
 
 /// A file system of 1 KiB blocks with the smallest journal there can be.
 fn image() -> Image {
-    let bytes = testing::mkfs(BLOCKS * 1024, &["-b", "1024", "-J", "size=1"]);
+    image_with_log("size=1")
+}
+
+/// The same with another journal.
+fn image_with_log(options: &str) -> Image {
+    let bytes = testing::mkfs(BLOCKS * 1024, &["-b", "1024", "-J", options]);
     let text = testing::debugfs(&bytes, "blocks <8>");
     let log = text
         .split_whitespace()
