@@ -295,7 +295,6 @@ impl Journal {
         } = sealed;
         let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
         self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
-        self.patiently(|| Ok(self.state.lock().released.reserve(1, GFP)?))?;
         let (mut more, mut less) = (0, 0);
         for (buffer, data) in versions {
             let old = buffer.version().committed.replace((tid, data));
@@ -326,7 +325,12 @@ impl Journal {
             )?;
             checkpoints.first().map_or(tid, |oldest| oldest.tid)
         };
-        let mut state = self.state.lock();
+        // Whoever takes `released` takes its memory too: it is there as long as the lock is held.
+        let mut state = self.patiently(|| {
+            let mut state = self.state.lock();
+            state.released.reserve(1, GFP)?;
+            Ok(state)
+        })?;
         state.free = state.free.saturating_sub(log_blocks);
         state.committing = 0;
         state.committed = tid;
