@@ -344,6 +344,7 @@ impl Journal {
         }
         drop(state);
         events::end_commit(&self.device, sync, tid, head);
+        self.durable.notify_all();
         self.progress.notify_all();
         Ok(())
     }

@@ -154,6 +154,8 @@ pub struct Journal {
     state: Mutex<State>,
     /// Signalled when handles may go on: a transaction closed, space came free, the journal stopped.
     progress: Condvar,
+    /// Signalled when a transaction became durable, or the journal stopped.
+    durable: Condvar,
     /// Signalled when the commit thread has something to do.
     work: Condvar,
     /// The log's position and the transactions in it that are not checkpointed.
@@ -211,7 +213,7 @@ impl Journal {
             if !state.is_pending(tid) {
                 return Ok(open);
             }
-            self.progress.wait(&mut state);
+            self.durable.wait(&mut state);
         }
     }
 
@@ -230,6 +232,7 @@ impl Journal {
     pub fn abort(&self, why: Error) {
         self.state.lock().aborted.get_or_insert(why);
         self.progress.notify_all();
+        self.durable.notify_all();
         self.work.notify_all();
     }
 

@@ -184,6 +184,7 @@ impl Journal {
             verify: settings.verify,
             state: Mutex::new(state, locks::JOURNAL_STATE)?,
             progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
+            durable: Condvar::new(lock_class!("rext4_journal_durable"))?,
             work: Condvar::new(lock_class!("rext4_journal_work"))?,
             log: Mutex::new(log, locks::LOG)?,
             checkpoints: Mutex::new(Vec::new(), locks::CHECKPOINTS)?,
@@ -267,6 +268,7 @@ impl Journal {
         state.flush = false;
         drop(state);
         self.progress.notify_all();
+        self.durable.notify_all();
         Ok(())
     }
 }
