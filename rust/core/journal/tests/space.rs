@@ -3,10 +3,8 @@
 //! Log space: who waits for it gets it, and nobody writes over what is still needed.
 
 use super::*;
-use crate::core::error::Error;
 use crate::core::locks;
 use crate::core::platform::clock;
-use crate::format::jbd2::{self, BlockType};
 use crate::host::device::Backend;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{channel, Receiver};
