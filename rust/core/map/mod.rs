@@ -211,6 +211,16 @@ struct Status {
     lent: u64,
     /// The root's header as it was last.
     root: Header,
+    /// What the inode's record says of the tree: so who writes or shows that does not wait for those who
+    /// read or change the tree. Whoever has changed it writes the record after that.
+    recorded: Recorded,
+}
+
+/// What an inode's record says of its blocks.
+#[derive(Clone, Copy, Debug)]
+struct Recorded {
+    root: [u8; I_BLOCK_LEN],
+    blocks: u64,
 }
 
 /// Where the blocks of one inode are.
@@ -248,6 +258,7 @@ impl FileMap {
             promised: None,
             lent: 0,
             root: tree.header()?,
+            recorded: Recorded { root, blocks },
         };
         let inner = Inner {
             tree,
@@ -272,25 +283,14 @@ impl FileMap {
         self.owner.ino
     }
 
-    /// The inode's `i_block`, to be written to it under the handle that changed it.
+    /// The inode's `i_block`, to be written to it under the handle that changed it. Takes one spinlock.
     pub fn root(&self) -> [u8; I_BLOCK_LEN] {
-        self.inner.lock().tree.root
+        self.status.lock().recorded.root
     }
 
-    /// Blocks the inode has on the disk: data, tree nodes, and what else it counts.
+    /// Blocks the inode has on the disk: data, tree nodes, and what else it counts. Takes one spinlock.
     pub fn blocks(&self) -> u64 {
-        self.inner.lock().tree.blocks
-    }
-
-    /// Counts a block that the inode got or lost elsewhere (extended attributes).
-    pub fn count_other(&self, got: bool) {
-        let mut inner = self.inner.lock();
-        let blocks = inner.tree.blocks;
-        inner.tree.blocks = if got {
-            blocks.saturating_add(1)
-        } else {
-            blocks.saturating_sub(1)
-        };
+        self.status.lock().recorded.blocks
     }
 
     /// Blocks that have reserved space, but no place yet.

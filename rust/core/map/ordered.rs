@@ -10,7 +10,7 @@ use super::change::{change_credits, Context};
 use super::edit::Change;
 use super::status::{Piece, Spare};
 use super::tree::Tree;
-use super::{BlockRange, Contents, FileMap, Inner, Mapping, State};
+use super::{BlockRange, Contents, FileMap, Inner, Mapping, Recorded, State};
 use crate::core::alloc::{Allocator, Request, SETTLE_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
@@ -247,6 +247,10 @@ impl FileMap {
         if let Ok(root) = root {
             status.root = root;
         }
+        status.recorded = Recorded {
+            root: inner.tree.root,
+            blocks: inner.tree.blocks,
+        };
         status.take_back(reserved);
         changed
     }
