@@ -530,5 +530,10 @@ pub fn header(bytes: &[u8]) -> Option<(BlockType, Tid)> {
     Some((kind, Tid(be32(bytes, 8)?)))
 }
 
+/// The time a commit block was written, in seconds since 1970.
+pub fn commit_seconds(bytes: &[u8]) -> Option<u64> {
+    be64(bytes, COMMIT_SECONDS)
+}
+
 #[cfg(test)]
 mod tests;

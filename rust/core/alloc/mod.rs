@@ -40,7 +40,7 @@ use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, FileBlock, Ino};
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use groups::Groups;
 use space::{Claimant, Space};
 use zones::Zones;
@@ -70,6 +70,8 @@ pub struct Allocator {
     directories: AtomicU64,
     /// The oldest fault nobody has asked for yet.
     fault: SpinLock<Option<Error>>,
+    /// There is one; changed under its lock.
+    has_fault: AtomicBool,
 }
 
 /// The numbers that `statfs` and the superblock want. Units: blocks, inodes.
@@ -153,6 +155,7 @@ impl Allocator {
             free_inodes: AtomicU64::new(totals.free_inodes),
             directories: AtomicU64::new(totals.directories),
             fault: SpinLock::new(None, lock_class!("rext4_allocator_fault"))?,
+            has_fault: AtomicBool::new(false),
         })
     }
 
@@ -348,10 +351,17 @@ impl Allocator {
     /// The oldest fault that was found while looking for space and did not make a call fail (the
     /// group is left alone since); for whoever applies the error policy. Cheap when there is none.
     pub fn take_fault(&self) -> Option<Error> {
-        self.fault.lock().take()
+        if !self.has_fault.load(Relaxed) {
+            return None;
+        }
+        let mut fault = self.fault.lock();
+        self.has_fault.store(false, Relaxed);
+        fault.take()
     }
 
     fn note_fault(&self, error: Error) {
-        self.fault.lock().get_or_insert(error);
+        let mut fault = self.fault.lock();
+        fault.get_or_insert(error);
+        self.has_fault.store(true, Relaxed);
     }
 }

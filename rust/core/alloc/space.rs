@@ -191,6 +191,10 @@ impl Reservation {
     /// Gives up to `blocks` back.
     pub fn shrink(&mut self, blocks: u64) {
         let blocks = blocks.min(self.blocks);
+        if blocks == 0 {
+            // What all processors share stays where it is.
+            return;
+        }
         self.blocks = self.blocks.saturating_sub(blocks);
         self.space.reserved.fetch_sub(blocks, Relaxed);
         self.space.available.fetch_add(signed(blocks), Relaxed);

@@ -7,8 +7,8 @@
 //! makes the change; nothing is dirty outside a transaction. Its checksum is computed when the
 //! transaction closes.
 //!
-//! Locks: a handle is opened before [`Inode`]'s fields are locked; the map's locks and the table
-//! block's lock are taken inside.
+//! Locks: a handle is opened before [`Inode`]'s fields are locked; the map's spinning lock and the table
+//! block's lock are taken inside. The map's sleeping lock is not: `stat` would wait for its readers.
 
 mod create;
 mod evict;

@@ -136,7 +136,7 @@ impl Inode {
     /// The inode has given up its block of attributes.
     fn forget_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
         if let Some(map) = &self.map {
-            map.count_other(false);
+            map.lose_other();
         }
         let sectors = 1u64.checked_shl(self.sector_shift).unwrap_or(0);
         self.change(volume, handle, Touch::Attributes, |fields| {

@@ -9,7 +9,7 @@ use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::platform::{clock, Block, Device, MutexGuard, Vec, WriteClass, GFP};
 use crate::core::sort;
-use crate::format::units::{LogBlock, Tid};
+use crate::format::units::{DiskBlock, LogBlock, Tid};
 use core::sync::atomic::Ordering;
 
 /// How long a committed block stays in memory only for the log's sake, in milliseconds; C's are in the
@@ -20,6 +20,9 @@ const HOME_SOON: u64 = 5_000;
 
 /// The part of the log that one checkpoint in the background frees at least, if there is so much.
 const BACKGROUND_STEP: u32 = 64;
+/// Blocks that a checkpoint in the background writes at once, and before it looks whether somebody waits
+/// for a commit.
+const BACKGROUND_BATCH: usize = 256;
 
 /// How far a checkpoint goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +46,18 @@ pub(super) struct Checkpoint {
     /// When it was committed, in monotonic nanoseconds.
     pub(super) committed: u64,
     pub(super) buffers: Vec<Buffer>,
+    /// Of its blocks those before this one were written to their places.
+    pub(super) home: DiskBlock,
+    /// How many that were.
+    pub(super) written: u32,
 }
 
 impl Checkpoint {
-    /// The blocks of which this transaction has the newest committed version. Newer transactions
-    /// write the others.
+    /// The blocks not written yet of which this transaction has the newest committed version. Newer
+    /// transactions write the others.
     fn newest(&self, device: &Device, cache: &Cache) -> Result<Vec<(u64, Block)>> {
         let mut blocks = Vec::new();
-        for buffer in &self.buffers {
+        for buffer in self.buffers.iter().filter(|one| one.block() >= self.home) {
             let committed = buffer.version().committed.clone();
             let Some((_, data)) = committed.filter(|(tid, _)| *tid == self.tid) else {
                 continue;
@@ -133,51 +140,80 @@ impl Journal {
         result
     }
 
-    /// Whether a checkpoint that has freed so many blocks goes no further.
-    fn is_enough(&self, goal: Goal, missing: u32, freed: u32) -> bool {
-        match goal {
-            Goal::Free(_) => freed >= missing,
-            Goal::All => false,
-            // Each ends in a flush, which many transactions should share.
-            Goal::InBackground => {
-                freed >= self.log_len / BACKGROUND_STEP && {
-                    let state = self.state.lock();
-                    state.starved || self.due(&state).is_none()
-                }
-            }
-        }
+    /// Whether the commit thread has something better to do than a checkpoint in the background.
+    fn is_wanted(&self) -> bool {
+        let state = self.state.lock();
+        state.starved || self.due(&state).is_none()
     }
 
-    fn checkpoint_oldest(&self, goal: Goal) -> Result {
+    /// Writes a transaction's blocks to their places. `Ok(false)` if not all: something goes before.
+    /// `since` blocks were written since that was asked.
+    fn write_home(
+        &self,
+        goal: Goal,
+        checkpoint: &mut Checkpoint,
+        since: &mut usize,
+    ) -> Result<bool> {
+        let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
+        let batch = match goal {
+            Goal::InBackground => BACKGROUND_BATCH,
+            Goal::Free(_) | Goal::All => blocks.len().max(1),
+        };
+        for blocks in blocks.chunks(batch) {
+            if goal == Goal::InBackground && *since >= BACKGROUND_BATCH {
+                *since = 0;
+                if self.is_wanted() {
+                    return Ok(false);
+                }
+            }
+            self.patiently(|| Ok(self.device.write_blocks(blocks, WriteClass::Background)?))?;
+            for (block, _) in blocks {
+                self.device.forget_cached(*block);
+            }
+            let last = blocks.last().map_or(0, |(block, _)| *block);
+            checkpoint.home = DiskBlock(last.saturating_add(1));
+            let written = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+            checkpoint.written = checkpoint.written.saturating_add(written);
+            *since = since.saturating_add(blocks.len());
+        }
+        Ok(true)
+    }
+
+    /// Writes home what the goal asks for; returns how many transactions can go, and the log blocks that
+    /// they have.
+    fn write_oldest(&self, goal: Goal, checkpoints: &mut [Checkpoint]) -> Result<(usize, u32)> {
         let began = clock::monotonic_ns();
         let missing = match goal {
             Goal::Free(wanted) => wanted.saturating_sub(self.state.lock().free),
-            Goal::All | Goal::InBackground => 0,
+            Goal::All | Goal::InBackground => u32::MAX,
         };
-        let mut checkpoints = self.checkpoints.lock();
-        let (mut count, mut freed) = (0, 0u32);
-        for checkpoint in checkpoints.iter() {
-            if self.is_enough(goal, missing, freed) {
+        let (mut count, mut freed, mut since) = (0, 0u32, 0);
+        for checkpoint in checkpoints {
+            if freed >= missing {
                 break;
             }
-            let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
-            self.patiently(|| Ok(self.device.write_blocks(&blocks, WriteClass::Background)?))?;
-            for (block, _) in &blocks {
-                self.device.forget_cached(*block);
+            if !self.write_home(goal, checkpoint, &mut since)? {
+                // A flush is due, which many transactions should share.
+                let enough = freed >= self.log_len / BACKGROUND_STEP;
+                return Ok(if enough { (count, freed) } else { (0, 0) });
             }
-            let written = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
             let in_all = u32::try_from(checkpoint.buffers.len()).unwrap_or(u32::MAX);
-            let time = clock::monotonic_ns().saturating_sub(began);
             events::checkpoint_stats(
                 &self.device,
                 checkpoint.tid,
-                time,
-                written,
-                in_all.saturating_sub(written),
+                clock::monotonic_ns().saturating_sub(began),
+                checkpoint.written,
+                in_all.saturating_sub(checkpoint.written),
             );
             freed = freed.saturating_add(checkpoint.log_blocks);
             count += 1;
         }
+        Ok((count, freed))
+    }
+
+    fn checkpoint_oldest(&self, goal: Goal) -> Result {
+        let mut checkpoints = self.checkpoints.lock();
+        let (count, freed) = self.write_oldest(goal, &mut checkpoints)?;
         if count > 0 {
             self.device.flush()?;
             for checkpoint in checkpoints.iter().take(count) {

@@ -12,7 +12,7 @@ use super::{Journal, State};
 use crate::core::error::{Error, Result};
 use crate::core::events::{self, CommitPhase};
 use crate::core::platform::{clock, log as message, Block, Level, MutexGuard, Vec, GFP};
-use crate::format::units::LogBlock;
+use crate::format::units::{DiskBlock, LogBlock};
 use core::sync::atomic::Ordering;
 
 /// How long the commit thread waits for memory before it asks again, in milliseconds.
@@ -137,7 +137,7 @@ impl Journal {
         let Some(transaction) = &state.running else {
             return Some(IDLE);
         };
-        let empty = transaction.buffers.is_empty() && transaction.revoked.is_empty();
+        let empty = transaction.is_empty();
         if !state.requested.is_before(transaction.tid)
             || ((state.stopping || state.flush) && !empty)
         {
@@ -295,7 +295,6 @@ impl Journal {
         } = sealed;
         let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
         self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
-        self.patiently(|| Ok(self.state.lock().released.reserve(1, GFP)?))?;
         let (mut more, mut less) = (0, 0);
         for (buffer, data) in versions {
             let old = buffer.version().committed.replace((tid, data));
@@ -319,12 +318,19 @@ impl Journal {
                     log_blocks,
                     committed,
                     buffers,
+                    home: DiskBlock(0),
+                    written: 0,
                 },
                 GFP,
             )?;
             checkpoints.first().map_or(tid, |oldest| oldest.tid)
         };
-        let mut state = self.state.lock();
+        // Whoever takes `released` takes its memory too: it is there as long as the lock is held.
+        let mut state = self.patiently(|| {
+            let mut state = self.state.lock();
+            state.released.reserve(1, GFP)?;
+            Ok(state)
+        })?;
         state.free = state.free.saturating_sub(log_blocks);
         state.committing = 0;
         state.committed = tid;
@@ -336,6 +342,7 @@ impl Journal {
         }
         drop(state);
         events::end_commit(&self.device, sync, tid, head);
+        self.durable.notify_all();
         self.progress.notify_all();
         Ok(())
     }

@@ -170,7 +170,7 @@ impl<'j> Handle<'j> {
     }
 
     /// Asks for what is missing to [`Self::has`] so much. `Ok(false)` if the transaction has no room for
-    /// it: then [`Self::restart`] at a point where the disk is consistent.
+    /// it, or is being closed: then [`Self::restart`] at a point where the disk is consistent.
     pub fn reach(&mut self, credits: u32, revocations: u32) -> Result<bool> {
         let more = credits.saturating_sub(self.credits);
         let revoke = revocations.saturating_sub(self.revocations);
@@ -178,7 +178,8 @@ impl<'j> Handle<'j> {
         if let Some(error) = state.aborted {
             return Err(error);
         }
-        let room = self.journal.fits(&mut state, more, revoke);
+        // Nobody else gets a handle before one that is being closed has ended.
+        let room = !state.closing && self.journal.fits(&mut state, more, revoke);
         if let (true, Some(transaction)) = (room, state.running.as_mut()) {
             transaction.reserved += more;
             transaction.revocations += revoke;

@@ -126,6 +126,16 @@ impl State {
         let newest = self.newest().0;
         newest.wrapping_sub(tid.0) < newest.wrapping_sub(self.committed.0)
     }
+
+    /// Makes the open transaction one that never was, if nothing was changed in it and nobody is about
+    /// to: while all is at rest, nobody finds a transaction to ask for.
+    fn take_back_empty(&mut self) {
+        let never_was = |open: &mut Transaction| open.handles == 0 && open.is_empty();
+        if let Some(open) = self.running.take_if(never_was) {
+            self.next = open.tid;
+            self.requested = self.committed;
+        }
+    }
 }
 
 /// The journal of a mounted file system.
@@ -149,6 +159,8 @@ pub struct Journal {
     state: Mutex<State>,
     /// Signalled when handles may go on: a transaction closed, space came free, the journal stopped.
     progress: Condvar,
+    /// Signalled when a transaction became durable, or the journal stopped.
+    durable: Condvar,
     /// Signalled when the commit thread has something to do.
     work: Condvar,
     /// The log's position and the transactions in it that are not checkpointed.
@@ -204,7 +216,7 @@ impl Journal {
             if !state.is_pending(tid) {
                 return Ok(open);
             }
-            self.progress.wait(&mut state);
+            self.durable.wait(&mut state);
         }
     }
 
@@ -223,6 +235,7 @@ impl Journal {
     pub fn abort(&self, why: Error) {
         self.state.lock().aborted.get_or_insert(why);
         self.progress.notify_all();
+        self.durable.notify_all();
         self.work.notify_all();
     }
 

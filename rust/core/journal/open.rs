@@ -183,6 +183,7 @@ impl Journal {
             verify: settings.verify,
             state: Mutex::new(state, locks::JOURNAL_STATE)?,
             progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
+            durable: Condvar::new(lock_class!("rext4_journal_durable"))?,
             work: Condvar::new(lock_class!("rext4_journal_work"))?,
             log: Mutex::new(log, locks::LOG)?,
             checkpoints: Mutex::new(Vec::new(), locks::CHECKPOINTS)?,
@@ -261,8 +262,12 @@ impl Journal {
         }
         log.head = LogBlock(log.layout.first_block);
         drop(log);
-        self.state.lock().flush = false;
+        let mut state = self.state.lock();
+        state.take_back_empty();
+        state.flush = false;
+        drop(state);
         self.progress.notify_all();
+        self.durable.notify_all();
         Ok(())
     }
 }

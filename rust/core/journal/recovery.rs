@@ -68,6 +68,8 @@ struct Scan<'l> {
     /// Blocks of the ring not looked at: a log that bites its tail ends.
     left: u32,
     transactions: u32,
+    /// When the last of these was committed, in seconds since 1970.
+    committed: u64,
 }
 
 fn corrupt(fault: Fault) -> Error {
@@ -84,6 +86,7 @@ impl<'l> Scan<'l> {
             tid,
             left: log.len(),
             transactions: 0,
+            committed: 0,
         }
     }
 
@@ -168,15 +171,17 @@ impl<'l> Scan<'l> {
 
     /// The transaction counts: its blocks and revocations go into the plan.
     fn commit(&mut self, block: &Block, pending: Pending) -> Result<bool> {
-        if let Err(fault) = self.log.layout.verify_commit(block, pending.sum) {
-            return if self.another_follows()? {
+        let committed = jbd2::commit_seconds(block).unwrap_or(0);
+        let checked = self.log.layout.verify_commit(block, pending.sum);
+        if let Some(fault) = checked.err().or(pending.suspect) {
+            // What is older was left there by another file system: `mkfs` need not clear the journal.
+            let is_damage =
+                committed >= self.committed && (checked.is_ok() || self.another_follows()?);
+            return if is_damage {
                 Err(corrupt(fault))
             } else {
                 Ok(false)
             };
-        }
-        if let Some(fault) = pending.suspect {
-            return Err(corrupt(fault));
         }
         for source in pending.sources {
             self.plan.insert(source.tag.block, source)?;
@@ -186,6 +191,7 @@ impl<'l> Scan<'l> {
             self.plan.remove(block);
         }
         self.tid = self.tid.next();
+        self.committed = committed;
         self.transactions = self.transactions.saturating_add(1);
         Ok(true)
     }

@@ -5,8 +5,9 @@
 
 use super::{Journal, LogExtent, OpenJournal, Run, Settings, Start};
 use crate::core::cache::{Buffer, Cache, Kind, Sealer, FUNCTIONS};
+use crate::core::error::Error;
 use crate::core::platform::{Arc, Block, Device, Vec, WriteClass, GFP};
-use crate::format::jbd2::MAGIC;
+use crate::format::jbd2::{self, BlockType, Layout, MAGIC};
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, Ino, LogBlock, Tid};
 use crate::host::device::{Backend, Memory};
@@ -25,7 +26,12 @@ struct Image {
 
 /// A file system of 1 KiB blocks with the smallest journal there can be.
 fn image() -> Image {
-    let bytes = testing::mkfs(BLOCKS * 1024, &["-b", "1024", "-J", "size=1"]);
+    image_with_log("size=1")
+}
+
+/// The same with another journal.
+fn image_with_log(options: &str) -> Image {
+    let bytes = testing::mkfs(BLOCKS * 1024, &["-b", "1024", "-J", options]);
     let text = testing::debugfs(&bytes, "blocks <8>");
     let log = text
         .split_whitespace()
@@ -218,6 +224,57 @@ fn e2fsck_replays_what_we_replay() {
     journal.close().unwrap();
 }
 
+/// A log of six transactions, all of which the tail has. Those after the third get commit blocks of this
+/// time; wrong are the checksums of these, or those of the descriptors.
+fn log_with_others_behind(seconds: i64, wrong: BlockType) -> (Image, Recording, Model) {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let journal = open(recording.clone(), &image);
+    let (states, _) = run(&journal, &recording, 6);
+    let last = Tid(journal.committed().0 - 3);
+    journal.abort(Error::Shutdown);
+    let mut bytes = recording.contents();
+    let log = image.log.iter().map(|block| *block as usize * 1024);
+    let superblock = &bytes[log.clone().next().unwrap()..][..1024];
+    let blocks = image.log.len() as u32;
+    let layout = Layout::parse(superblock, &FUNCTIONS, 1024, blocks).unwrap();
+    for at in log {
+        let block = &mut bytes[at..at + 1024];
+        match jbd2::header(block) {
+            Some((kind, tid)) if last.is_before(tid) => {
+                if kind == BlockType::Commit {
+                    block.fill(0);
+                    layout.write_commit(block, tid, (seconds, 0)).unwrap();
+                }
+                // In bytes that only the checksum knows of.
+                block[1020] ^= u8::from(kind == wrong);
+            }
+            _ => {}
+        }
+    }
+    (image, Recording::new(bytes), states[3].clone())
+}
+
+/// What another file system has left behind the log has older times: the log ends before it. Later
+/// ones are of this file system, and damaged.
+#[test]
+fn the_log_ends_where_time_goes_back() {
+    let recover = |seconds, wrong| {
+        let (image, recording, expected) = log_with_others_behind(seconds, wrong);
+        let device = Device::new(recording.clone(), false, "test");
+        let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+        let recovered = start.recover(&device, sealer(&image.bytes).geometry());
+        (recovered, state(&recording.contents()) == expected)
+    };
+    for wrong in [BlockType::Commit, BlockType::Descriptor] {
+        let (recovered, expected) = recover(1_000_000_000, wrong);
+        assert_eq!(recovered.map(|done| done.transactions), Ok(3), "{wrong:?}");
+        assert!(expected, "{wrong:?}");
+        let (recovered, _) = recover(i64::from(u32::MAX), wrong);
+        assert!(matches!(recovered, Err(Error::Corrupt(..))), "{wrong:?}");
+    }
+}
+
 #[test]
 fn a_freed_block_is_not_replayed_over_its_new_owner() {
     let image = image();
@@ -274,10 +331,7 @@ fn a_handle_cannot_change_more_than_it_announced() {
     let second = buffer(&journal, 1);
     handle.write(&first).unwrap()[0] = 1;
     handle.write(&first).unwrap()[0] = 2;
-    assert_eq!(
-        handle.write(&second).err(),
-        Some(crate::core::error::Error::CreditsExhausted)
-    );
+    assert_eq!(handle.write(&second).err(), Some(Error::CreditsExhausted));
     assert!(handle.reach(1, 0).unwrap());
     handle.write(&second).unwrap()[0] = 1;
     drop(handle);

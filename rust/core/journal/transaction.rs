@@ -49,6 +49,11 @@ impl Transaction {
             opened,
         }
     }
+
+    /// Nothing was changed in it, so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffers.is_empty() && self.revoked.is_empty() && self.freed.is_empty()
+    }
 }
 
 /// A closed transaction: nobody changes it, its checksums are right. The commit thread owns it.

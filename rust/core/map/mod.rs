@@ -201,6 +201,15 @@ struct Inner {
     window: Window,
 }
 
+impl Inner {
+    fn recorded(&self) -> Recorded {
+        Recorded {
+            root: self.tree.root,
+            blocks: self.tree.blocks,
+        }
+    }
+}
+
 /// What the status lock protects.
 #[derive(Debug)]
 struct Status {
@@ -211,6 +220,16 @@ struct Status {
     lent: u64,
     /// The root's header as it was last.
     root: Header,
+    /// What the inode's record says of the tree: so who writes or shows that does not wait for those who
+    /// read or change the tree. Whoever has changed it writes the record after that.
+    recorded: Recorded,
+}
+
+/// What an inode's record says of its blocks.
+#[derive(Clone, Copy, Debug)]
+struct Recorded {
+    root: [u8; I_BLOCK_LEN],
+    blocks: u64,
 }
 
 /// Where the blocks of one inode are.
@@ -248,6 +267,7 @@ impl FileMap {
             promised: None,
             lent: 0,
             root: tree.header()?,
+            recorded: Recorded { root, blocks },
         };
         let inner = Inner {
             tree,
@@ -272,33 +292,28 @@ impl FileMap {
         self.owner.ino
     }
 
-    /// The inode's `i_block`, to be written to it under the handle that changed it.
+    /// The inode's `i_block`, to be written to it under the handle that changed it. Takes one spinlock.
     pub fn root(&self) -> [u8; I_BLOCK_LEN] {
-        self.inner.lock().tree.root
+        self.status.lock().recorded.root
     }
 
-    /// Blocks the inode has on the disk: data, tree nodes, and what else it counts.
+    /// Blocks the inode has on the disk: data, tree nodes, and what else it counts. Takes one spinlock.
     pub fn blocks(&self) -> u64 {
-        self.inner.lock().tree.blocks
+        self.status.lock().recorded.blocks
     }
 
-    /// Counts a block that the inode got or lost elsewhere (extended attributes).
-    pub fn count_other(&self, got: bool) {
+    /// Counts a block less that the inode had for something else (extended attributes).
+    pub fn lose_other(&self) {
         let mut inner = self.inner.lock();
-        let blocks = inner.tree.blocks;
-        inner.tree.blocks = if got {
-            blocks.saturating_add(1)
-        } else {
-            blocks.saturating_sub(1)
-        };
+        inner.tree.blocks = inner.tree.blocks.saturating_sub(1);
+        self.status.lock().recorded = inner.recorded();
     }
 
     /// As [`Self::blocks`], with those that data will have which is delayed or in flight.
     pub fn blocks_with_pending(&self) -> u64 {
-        // A block goes from the one to the other under this lock.
-        let inner = self.inner.lock();
-        let pending = self.status.lock().pieces.pending_blocks();
-        inner.tree.blocks.saturating_add(pending.into())
+        let status = self.status.lock();
+        let pending = status.pieces.pending_blocks();
+        status.recorded.blocks.saturating_add(pending.into())
     }
 
     /// The present sequence number: a [`Mapping`] with another one may be stale.

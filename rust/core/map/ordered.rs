@@ -244,6 +244,7 @@ impl FileMap {
         if let Ok(root) = root {
             status.root = root;
         }
+        status.recorded = inner.recorded();
         status.take_back(reserved);
         changed
     }
@@ -260,6 +261,8 @@ impl FileMap {
         let mut spare = Spare::default();
         let put = self.put_with(piece.range, piece.state, &mut spare, |status| {
             status.root = root;
+            // With the piece: what it has is counted as pending or as recorded, never as neither.
+            status.recorded = inner.recorded();
             status.lent = left;
         });
         cx.whole(put)

@@ -541,3 +541,15 @@ fn deep_trees() {
     );
     world.check();
 }
+
+/// Who shows or writes the inode does not wait for those who have its tree.
+#[test]
+fn the_record_is_there_while_the_tree_is_locked() {
+    let world = World::new(image(64, &["-b", "1024"]));
+    world.reserve(0, 1).unwrap();
+    let written = world.write_back(0, 1).unwrap();
+    world.finish(&[written]);
+    let held = world.map.inner.lock();
+    assert_eq!(world.map.blocks(), 1);
+    assert_eq!(world.map.root(), held.tree.root);
+}

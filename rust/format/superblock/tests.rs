@@ -327,7 +327,9 @@ fn who_writes_which_field() {
     theirs.r_blocks_count_lo.set(1);
     theirs.default_mount_opts.set(0x400);
     theirs.mount_opts[..6].copy_from_slice(b"noload");
-    theirs.feature_compat.set(theirs.feature_compat.get() | 0x1000);
+    theirs
+        .feature_compat
+        .set(theirs.feature_compat.get() | 0x1000);
     let changed = theirs;
     theirs.take_over(&disk);
     assert!(theirs.bytes() == changed.bytes());

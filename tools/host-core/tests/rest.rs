@@ -80,6 +80,32 @@ fn an_error_while_frozen() {
     assert_eq!(errors(&survives(crashed, "/after/399")), 1);
 }
 
+/// A transaction that nothing was changed in is open when the file system is frozen.
+#[test]
+fn a_sync_while_frozen() {
+    let few_inodes = [SMALL_LOG, &["-N", "16"]].concat();
+    let device = Recording::new(mkfs(SIZE, &few_inodes));
+    let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    let fill = |fs: &mut HostFs| (0..).find_map(|n| fs.create(&format!("/{n}"), 0o644).err());
+    assert_eq!(fill(&mut fs), Some(Error::NoSpace));
+    fs.sync().unwrap();
+    fs.drop_caches().unwrap();
+    assert_eq!(fs.create("/one-more", 0o644), Err(Error::NoSpace));
+    fs.fs.freeze().unwrap();
+    let frozen = device.contents();
+    assert!(!needs_recovery(&frozen));
+    fs.fs.sync(false).unwrap();
+    fs.fs.sync(true).unwrap();
+    fs.fsync("/0").unwrap();
+    assert!(device.contents() == frozen, "something was written");
+    fs.fs.thaw().unwrap();
+    fs.unlink("/0").unwrap();
+    fs.sync().unwrap();
+    let crashed = device.contents();
+    fs.abandon();
+    survives(crashed, "/1");
+}
+
 /// What the log has of errors may be newer than what the disk has.
 #[test]
 fn errors_in_the_log() {

@@ -3,9 +3,10 @@
 //! Log space: who waits for it gets it, and nobody writes over what is still needed.
 
 use super::*;
-use crate::core::error::Error;
 use crate::core::locks;
 use crate::core::platform::clock;
+use crate::host::device::Backend;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
 
@@ -81,6 +82,27 @@ fn revocations_are_paid_for() {
     journal.close().unwrap();
 }
 
+/// A transaction that is being closed grows no more: everybody else waits for that.
+#[test]
+fn who_wants_more_of_a_closing_transaction_restarts() {
+    let journal = smallest();
+    let mut handle = journal.start(4).unwrap();
+    change(&journal, &mut handle, 1);
+    let closed = handle.tid();
+    journal.request_commit(closed);
+    while !journal.state.lock().closing {
+        std::thread::yield_now();
+    }
+    assert_eq!(handle.reach(4, 5), Ok(false));
+    assert_eq!(handle.reach(5, 4), Ok(false));
+    assert!(handle.has(3, 4) && !handle.has(3, 5));
+    handle.restart(5, 5).unwrap();
+    assert_ne!(handle.tid(), closed);
+    assert_eq!(handle.reach(6, 6), Ok(true));
+    drop(handle);
+    journal.close().unwrap();
+}
+
 /// What was committed goes home after a while, and sooner when memory is short; then all is quiet.
 #[test]
 fn what_is_old_goes_home() {
@@ -128,6 +150,136 @@ fn what_is_old_goes_home() {
     assert!((23..=24).contains(&age(6)));
     assert_eq!(waiting(), (1, 1));
     journal.close().unwrap();
+}
+
+/// A device that stops before a write behind `gate`, until it is opened.
+#[derive(Clone)]
+struct Gated {
+    device: Recording,
+    gate: std::sync::Arc<(AtomicU64, AtomicBool)>,
+}
+
+impl Gated {
+    fn close(&self, behind: DiskBlock) {
+        self.gate.1.store(false, Ordering::Release);
+        self.gate.0.store(behind.get() * 1024, Ordering::Release);
+    }
+
+    /// Waits until somebody stands before it.
+    fn wait(&self) {
+        while !self.gate.1.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn open(&self) {
+        self.gate.0.store(u64::MAX, Ordering::Release);
+    }
+}
+
+impl Backend for Gated {
+    fn size(&self) -> u64 {
+        self.device.size()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        self.device.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        while offset >= self.gate.0.load(Ordering::Acquire) {
+            self.gate.1.store(true, Ordering::Release);
+            std::thread::yield_now();
+        }
+        self.device.write_at(offset, from)
+    }
+
+    fn write_through(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
+        self.device.write_through(offset, from)
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        self.device.flush()
+    }
+}
+
+/// What goes home in the background gets out of the way of a commit, and goes on where it was.
+#[test]
+fn a_commit_overtakes_what_goes_home() {
+    const MANY: u64 = 700;
+    let image = image_with_log("size=3");
+    let home = |n: u64| DiskBlock(BLOCKS - MANY + n);
+    assert!(image.log.iter().all(|block| *block < home(0).get()));
+    let gated = Gated {
+        device: Recording::new(image.bytes.clone()),
+        gate: Default::default(),
+    };
+    gated.open();
+    let journal = open(gated.clone(), &image);
+    let change = |from: u64, to: u64| {
+        let mut handle = journal.start(to as u32 - from as u32).unwrap();
+        for n in from..to {
+            let buffer = journal
+                .cache()
+                .read(journal.device(), home(n), KIND)
+                .unwrap();
+            handle.write(&buffer).unwrap()[..8].copy_from_slice(&(n + to).to_le_bytes());
+        }
+        handle.tid()
+    };
+    journal.commit(change(0, MANY)).unwrap();
+
+    gated.close(home(0));
+    journal.set_interval(5_000);
+    let long_ago = clock::monotonic_ns() - 31_000_000_000;
+    journal
+        .checkpoints
+        .lock()
+        .iter_mut()
+        .for_each(|one| one.committed = long_ago);
+    journal.state.lock().oldest = Some(long_ago);
+    journal.work.notify_all();
+    gated.wait();
+    let tid = change(MANY - 1, MANY);
+    journal.request_commit(tid);
+    let before = gated.device.event_count();
+    gated.open();
+    journal.commit(tid).unwrap();
+    // How often each block was written in its place.
+    let written = |events: &[Event]| {
+        let mut written = std::vec![0; MANY as usize];
+        for (offset, _) in events.iter().filter_map(Event::write) {
+            if let Some(n) = (offset / 1024).checked_sub(home(0).get()) {
+                written[n as usize] += 1;
+            }
+        }
+        written
+    };
+    let events = gated.device.events_from(before);
+    let is_commit = |event: &Event| {
+        let bytes = event.write().map(|(_, bytes)| bytes);
+        bytes.is_some_and(|bytes| jbd2::header(bytes) == Some((BlockType::Commit, tid)))
+    };
+    let at = events.iter().position(is_commit).unwrap();
+    let in_the_way = written(&events[..at]).iter().sum::<u64>();
+    assert!((1..=512).contains(&in_the_way), "{in_the_way} blocks");
+
+    while journal.checkpoints.lock().len() > 1 {
+        std::thread::yield_now();
+    }
+    journal.close().unwrap();
+    let events = gated.device.events_from(before);
+    assert!(written(&events).iter().all(|times| *times == 1));
+    let contents = gated.device.contents();
+    for n in 0..MANY {
+        let last = if n == MANY - 1 {
+            2 * MANY - 1
+        } else {
+            n + MANY
+        };
+        let at = home(n).get() as usize * 1024;
+        assert_eq!(contents[at..at + 8], last.to_le_bytes(), "{n}");
+    }
 }
 
 /// Nobody gets into a transaction that would not fit the log with all its revocations.
