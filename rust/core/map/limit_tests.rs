@@ -162,16 +162,15 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
             world.map.release_pending(&world.volume, range).unwrap();
             let credits = 1 + world.map.credits_for_remove();
             let mut handle = world.volume.start(credits).unwrap();
-            let save = |map: &FileMap, handle: &mut Handle<'_>| {
+            let save = |handle: &mut Handle<'_>, _| {
                 let _held = record.lock().unwrap();
-                world.save(map, handle);
+                world.save(&world.map, handle);
                 Ok(())
             };
             world
                 .map
                 .remove(&world.volume, &mut handle, range, 1, save)
                 .unwrap();
-            save(&world.map, &mut handle).unwrap();
             continue;
         }
         world

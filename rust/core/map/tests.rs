@@ -215,14 +215,13 @@ impl World {
             .volume
             .start(1 + self.map.credits_for_remove())
             .unwrap();
-        let save = |map: &FileMap, handle: &mut Handle<'_>| {
-            self.save(map, handle);
+        let save = |handle: &mut Handle<'_>, _| {
+            self.save(&self.map, handle);
             Ok(())
         };
         self.map
             .remove(&self.volume, &mut handle, range, 1, save)
             .unwrap();
-        self.save(&self.map, &mut handle);
     }
 
     /// Allocates blocks as `fallocate` does.
