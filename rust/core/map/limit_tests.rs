@@ -184,7 +184,10 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
         loop {
             let credits = 1 + world.map.credits_for_finish(&world.volume, &[ordered]);
             let mut handle = world.volume.start(credits).unwrap();
-            match world.map.finish(&world.volume, &mut handle, &[ordered]) {
+            match world
+                .map
+                .finish(&world.volume, &mut handle, &[ordered], &mut FileBlock(0))
+            {
                 Ok(()) => {
                     let _held = record.lock().unwrap();
                     world.save(&world.map, &mut handle);
@@ -300,7 +303,9 @@ fn change_hostile(world: &World, random: &mut Random) -> Result<(), Error> {
             };
             let credits = 1 + world.map.credits_for_finish(&world.volume, &[ordered]);
             let mut handle = world.volume.start(credits)?;
-            world.map.finish(&world.volume, &mut handle, &[ordered])?;
+            world
+                .map
+                .finish(&world.volume, &mut handle, &[ordered], &mut FileBlock(0))?;
         }
     }
     let mut handle = world.volume.start(1 + world.map.credits_for_remove())?;

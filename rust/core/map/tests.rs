@@ -203,7 +203,9 @@ impl World {
             let (batch, rest) = finished.split_at(count);
             let credits = 1 + self.map.credits_for_finish(&self.volume, batch);
             let mut handle = self.volume.start(credits).unwrap();
-            self.map.finish(&self.volume, &mut handle, batch).unwrap();
+            self.map
+                .finish(&self.volume, &mut handle, batch, &mut FileBlock(0))
+                .unwrap();
             self.save(&self.map, &mut handle);
             finished = rest;
         }
