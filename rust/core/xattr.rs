@@ -14,7 +14,8 @@ use crate::format::fault::{Fault, InodeFault};
 use crate::format::units::{DiskBlock, Ino};
 use crate::format::xattr::Attrs;
 
-/// Where the attributes of one inode are.
+/// The attributes of one inode. What it may have of them in a block is asked for, with [`read_block`],
+/// when it is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     /// The inode.
@@ -23,17 +24,20 @@ pub struct Attributes<'a> {
     pub record: &'a [u8],
     /// How many bytes of the record are extra fields.
     pub extra_size: u16,
-    /// The block of attributes, if there is one.
-    pub block: Option<DiskBlock>,
 }
 
 impl Attributes<'_> {
     /// The value of an attribute, by its name index and the rest of its name.
     ///
     /// [`Error::NoData`] if there is no such attribute.
-    pub fn get(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Vec<u8>> {
+    pub fn get(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        index: u8,
+        name: &[u8],
+    ) -> Result<Vec<u8>> {
         let mut value = None;
-        self.visit(volume, |attrs| {
+        self.visit(block, |attrs| {
             let Some(attr) = attrs.find(index, name) else {
                 return Ok(true);
             };
@@ -46,8 +50,12 @@ impl Attributes<'_> {
     }
 
     /// Calls `each` with the name index and the rest of the name of every attribute.
-    pub fn list(&self, volume: &Volume, mut each: impl FnMut(u8, &[u8]) -> Result) -> Result {
-        self.visit(volume, |attrs| {
+    pub fn list(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        mut each: impl FnMut(u8, &[u8]) -> Result,
+    ) -> Result {
+        self.visit(block, |attrs| {
             for attr in attrs.iter() {
                 each(attr.index, attr.name)?;
             }
@@ -61,18 +69,22 @@ impl Attributes<'_> {
     }
 
     /// Calls `each` for the record and for the block, until it says `false`.
-    fn visit(&self, volume: &Volume, mut each: impl FnMut(&Attrs<'_>) -> Result<bool>) -> Result {
+    fn visit(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        mut each: impl FnMut(&Attrs<'_>) -> Result<bool>,
+    ) -> Result {
         let in_body = Attrs::in_body(self.record, self.extra_size);
         if let Some(attrs) = in_body.map_err(|fault| self.corrupt(DiskBlock(0), fault))? {
             if !each(&attrs)? {
                 return Ok(());
             }
         }
-        let Some(block) = self.block else {
+        let Some(buffer) = block()? else {
             return Ok(());
         };
-        let data = read_block(volume, self.ino, block)?.data()?;
-        let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(block, fault))?;
+        let data = buffer.data()?;
+        let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(buffer.block(), fault))?;
         each(&attrs).map(drop)
     }
 }
