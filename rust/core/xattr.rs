@@ -14,7 +14,8 @@ use crate::format::fault::{Fault, InodeFault};
 use crate::format::units::{DiskBlock, Ino};
 use crate::format::xattr::Attrs;
 
-/// Where the attributes of one inode are.
+/// The attributes of one inode. What it may have of them in a block is asked for, with [`read_block`],
+/// when it is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     /// The inode.
@@ -23,8 +24,6 @@ pub struct Attributes<'a> {
     pub record: &'a [u8],
     /// How many bytes of the record are extra fields.
     pub extra_size: u16,
-    /// The block of attributes, if there is one.
-    pub block: Option<DiskBlock>,
 }
 
 /// Where an inode has an attribute.
@@ -43,9 +42,14 @@ impl Attributes<'_> {
     /// The value of an attribute, by its name index and the rest of its name.
     ///
     /// [`Error::NoData`] if there is no such attribute.
-    pub fn get(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Vec<u8>> {
+    pub fn get(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        index: u8,
+        name: &[u8],
+    ) -> Result<Vec<u8>> {
         let mut value = None;
-        self.visit(volume, |attrs| {
+        self.visit(block, |attrs| {
             let Some(attr) = attrs.find(index, name) else {
                 return Ok(true);
             };
@@ -58,8 +62,12 @@ impl Attributes<'_> {
     }
 
     /// Calls `each` with the name index and the rest of the name of every attribute.
-    pub fn list(&self, volume: &Volume, mut each: impl FnMut(u8, &[u8]) -> Result) -> Result {
-        self.visit(volume, |attrs| {
+    pub fn list(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        mut each: impl FnMut(u8, &[u8]) -> Result,
+    ) -> Result {
+        self.visit(block, |attrs| {
             for attr in attrs.iter() {
                 each(attr.index, attr.name)?;
             }
@@ -73,12 +81,17 @@ impl Attributes<'_> {
     }
 
     /// Where an attribute is; [`Error::NoData`] if there is no such attribute.
-    pub fn home(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Home> {
+    pub fn home(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        index: u8,
+        name: &[u8],
+    ) -> Result<Home> {
         let in_record = self.in_record()?;
         if in_record.is_some_and(|attrs| attrs.find(index, name).is_some()) {
             return Ok(Home::Record);
         }
-        let alone = self.with_block(volume, |attrs| {
+        let alone = self.with_block(block, |attrs| {
             let alone = attrs.iter().nth(1).is_none();
             Ok(attrs.find(index, name).map(|_| alone))
         })?;
@@ -87,13 +100,17 @@ impl Attributes<'_> {
     }
 
     /// Calls `each` for the record and for the block, until it says `false`.
-    fn visit(&self, volume: &Volume, mut each: impl FnMut(&Attrs<'_>) -> Result<bool>) -> Result {
+    fn visit(
+        &self,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
+        mut each: impl FnMut(&Attrs<'_>) -> Result<bool>,
+    ) -> Result {
         if let Some(attrs) = self.in_record()? {
             if !each(&attrs)? {
                 return Ok(());
             }
         }
-        self.with_block(volume, |attrs| each(attrs).map(drop))
+        self.with_block(block, |attrs| each(attrs).map(drop))
             .map(drop)
     }
 
@@ -105,14 +122,14 @@ impl Attributes<'_> {
     /// Calls `read` for the block, if there is one.
     fn with_block<R>(
         &self,
-        volume: &Volume,
+        block: impl FnOnce() -> Result<Option<Buffer>>,
         read: impl FnOnce(&Attrs<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
-        let Some(block) = self.block else {
+        let Some(buffer) = block()? else {
             return Ok(None);
         };
-        let data = read_block(volume, self.ino, block)?.data()?;
-        let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(block, fault))?;
+        let data = buffer.data()?;
+        let attrs = Attrs::in_block(&data).map_err(|fault| self.corrupt(buffer.block(), fault))?;
         read(&attrs).map(Some)
     }
 }

@@ -229,9 +229,13 @@ impl Locked<'_> {
             .map_err(|fault| Error::Corrupt(place, fault))?;
         wipe(&mut self.state.claimed, range);
         self.state.ahead = self.state.ahead.saturating_sub(len);
+        self.space.give(len, freed);
+        if self.info.blocks_bad.load(Relaxed) {
+            self.space.lose(len);
+            return Ok(());
+        }
         self.info.free.fetch_add(len, Relaxed);
         self.note_free(range);
-        self.space.give(len, freed);
         Ok(())
     }
 
@@ -298,8 +302,9 @@ impl Locked<'_> {
         longest
     }
 
-    /// Leaves the group alone for good.
-    fn condemn(&mut self) {
+    /// Leaves the group alone for good: nothing is taken from it, and nothing freed in it. What is in flight
+    /// there may still be settled.
+    pub(super) fn condemn(&mut self) {
         self.info.blocks_bad.store(true, Relaxed);
         self.space.lose(self.info.free.swap(0, Relaxed));
         self.groups.set_longest(self.group, self.info, 0);

@@ -68,7 +68,7 @@ pub(super) struct GroupInfo {
     pub(super) directories: AtomicU32,
     /// Its busy blocks are in memory.
     pub(super) loaded: AtomicBool,
-    /// Its block bitmap is corrupt: nothing is taken from it, nothing given back.
+    /// Its block bitmap is corrupt: nothing is taken from it, nothing freed.
     pub(super) blocks_bad: AtomicBool,
     /// Its inode bitmap is corrupt.
     pub(super) inodes_bad: AtomicBool,

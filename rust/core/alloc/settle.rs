@@ -18,8 +18,8 @@ use core::ops::Range;
 type Checked = core::result::Result<(), Fault>;
 
 impl Allocator {
-    /// Credits that [`Self::settle`] or [`Self::free`] of this run needs: a bitmap and a descriptor
-    /// for every group it touches.
+    /// Credits that [`Self::settle`] (piece by piece) or [`Self::free`] of this run needs: a bitmap and a
+    /// descriptor for every group it touches.
     pub fn credits(&self, run: Run) -> u32 {
         let last = run
             .start
@@ -38,45 +38,58 @@ impl Allocator {
         groups.saturating_mul(super::SETTLE_CREDITS)
     }
 
-    /// Writes down on disk that a run in flight is in use.
+    /// Writes down on disk that a run in flight is in use: all of it, or nothing. It lies in one group;
+    /// see [`Self::in_one_group`].
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] when the disk has a block of it in use already; the errors of the handle.
-    /// What the failing group has of the run stays in flight.
+    /// [`Error::Invalid`] when it does not, [`Error::Corrupt`] when the disk has a block of it in use
+    /// already; the errors of the handle. After any of them it stays in flight.
     pub fn settle(&self, handle: &mut Handle<'_>, run: Run) -> Result {
-        for part in self.parts(run) {
-            let (group, range) = part?;
-            let mut locked = self.lock(group)?;
-            let (start, len) = (range.start, super::runs::length(&range));
-            self.change(
-                handle,
-                &mut locked,
-                |desc| {
-                    let fault = Fault::Group(
-                        GroupFault::FreeBlocks,
-                        u64::from(desc.free_blocks),
-                        u64::from(len),
-                    );
-                    desc.free_blocks = desc.free_blocks.checked_sub(len).ok_or(fault)?;
-                    Ok(())
-                },
-                |bits| bitmap::set(bits, start, len),
-            )?;
-            locked.state.ahead = locked.state.ahead.saturating_sub(len);
-            self.space.settle(len);
+        let Some((group, range)) = self.parts(run).next().transpose()? else {
+            return Ok(());
+        };
+        let (start, len) = (range.start, super::runs::length(&range));
+        if len != run.len {
+            return Err(Error::Invalid);
         }
+        // What is in flight has its group in memory, even one that is left alone by now.
+        let mut locked = self.enter(group)?;
+        self.change(
+            handle,
+            &mut locked,
+            |desc| {
+                let fault = Fault::Group(
+                    GroupFault::FreeBlocks,
+                    u64::from(desc.free_blocks),
+                    u64::from(len),
+                );
+                desc.free_blocks = desc.free_blocks.checked_sub(len).ok_or(fault)?;
+                Ok(())
+            },
+            |bits| bitmap::set(bits, start, len),
+        )?;
+        locked.state.ahead = locked.state.ahead.saturating_sub(len);
+        self.space.settle(len);
         Ok(())
+    }
+
+    /// How many blocks of a run lie in the group of its first one.
+    pub fn in_one_group(&self, run: Run) -> Result<u32> {
+        let first = self.parts(run).next().transpose()?;
+        Ok(first.map_or(0, |(_, range)| super::runs::length(&range)))
     }
 
     /// Frees blocks that are in use on disk. They can be allocated again when the handle's
     /// transaction is durable. For metadata blocks call [`Handle::forget`] first.
     ///
-    /// Blocks of a group whose bitmap is corrupt or lost stay in use, as nobody can tell.
+    /// Blocks of a group whose bitmap is corrupt or lost stay in use, as nobody can tell. A bitmap that
+    /// has one of them free already is corrupt: the group is left alone from then on, and the facade is
+    /// told. So whoever frees blocks need not know what to do if only some of them could be freed.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] when a block of it is fixed metadata, or free on disk already.
+    /// [`Error::Corrupt`] when a block of it is fixed metadata: then nothing is changed.
     pub fn free(&self, handle: &mut Handle<'_>, run: Run) -> Result {
         events::free_blocks(&self.device, run);
         if !self.is_data(run) {
@@ -88,16 +101,18 @@ impl Allocator {
         for part in self.parts(run) {
             let (group, range) = part?;
             // Loading it first: what the disk now says is in use stays busy until the commit.
-            let mut locked = match self.lock(group) {
-                Ok(locked) => locked,
-                Err(Error::NoSpace) => continue,
-                Err(error @ (Error::Corrupt(..) | Error::Io(_))) => {
-                    self.note_fault(error);
-                    continue;
+            let freed = self.lock(group).and_then(|mut locked| {
+                let freed = self.free_part(handle, &mut locked, &range);
+                if matches!(freed, Err(Error::Corrupt(..) | Error::Io(_))) {
+                    locked.condemn();
                 }
-                Err(error) => return Err(error),
-            };
-            self.free_part(handle, &mut locked, &range)?;
+                freed
+            });
+            match freed {
+                Err(error @ (Error::Corrupt(..) | Error::Io(_))) => self.note_fault(error),
+                Err(Error::NoSpace) => {}
+                freed => freed?,
+            }
         }
         Ok(())
     }
@@ -197,7 +212,7 @@ impl Allocator {
                         super::runs::length(&range),
                     );
                 }
-                self.lock(group)?.give(&range, freed)
+                self.enter(group)?.give(&range, freed)
             });
             if let Err(error @ Error::Corrupt(..)) = given {
                 self.note_fault(error);

@@ -69,12 +69,12 @@ impl Inode {
                 |handle| orphans.add(volume, handle, self.ino),
             )?;
         }
-        orphans.remove(volume, handle, self.ino)?;
-        self.store(volume, handle)
+        orphans.remove(volume, handle, self.ino)
     }
 
-    /// Frees the blocks from `start` on. `before_restart` runs before the handle goes on in another
-    /// transaction; the record is stored then too. `spare` credits are left for that, and in the end.
+    /// Frees the blocks from `start` on, and stores the record, also when not all could be freed.
+    /// `before_restart` runs before the handle goes on in another transaction. `spare` credits are left
+    /// for that, and in the end.
     fn remove_blocks(
         &self,
         volume: &Volume,
@@ -88,8 +88,12 @@ impl Inode {
         };
         let range = BlockRange::from(start);
         map.release_pending(volume, range)?;
-        map.remove(volume, handle, range, spare, |_, handle| {
-            before_restart(handle)?;
+        // While it is in memory, that the record cannot be read does not keep it from being stored.
+        let _table = self.table(volume)?;
+        map.remove(volume, handle, range, spare, |handle, restarts| {
+            if restarts {
+                before_restart(handle)?;
+            }
             self.store(volume, handle)
         })
     }
@@ -117,11 +121,16 @@ impl Inode {
     }
 
     /// Gives up the inode's reference to its block of extended attributes, if it has one: the last one
-    /// frees it.
+    /// frees it. The record has it no more before that.
     fn release_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
-        match self.fields().file_acl {
-            DiskBlock(0) => Ok(()),
-            block => self.drop_xattr_reference(volume, handle, block),
+        let block = self.fields().file_acl;
+        if block == DiskBlock(0) {
+            return Ok(());
         }
+        self.change(volume, handle, Touch::Attributes, |fields| {
+            fields.file_acl = DiskBlock(0);
+            Ok(())
+        })?;
+        self.drop_xattr_reference(volume, handle, block)
     }
 }

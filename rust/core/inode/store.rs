@@ -30,7 +30,7 @@ const DTIME: usize = 0x14;
 
 impl Inode {
     /// The inode table block.
-    fn table(&self, volume: &Volume) -> Result<Buffer> {
+    pub(super) fn table(&self, volume: &Volume) -> Result<Buffer> {
         volume.read(self.place.block, Kind::InodeTable(self.place.first))
     }
 

@@ -27,12 +27,16 @@ pub const XATTR_CREDITS: u32 = 6;
 impl Inode {
     /// The value of an attribute; see [`Attributes::get`].
     pub fn xattr_get(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Vec<u8>> {
-        self.with_xattrs(volume, |attributes| attributes.get(volume, index, name))
+        self.with_xattrs(volume, |attributes| {
+            attributes.get(|| self.xattr_block(volume), index, name)
+        })
     }
 
     /// The names of all attributes; see [`Attributes::list`].
     pub fn xattr_list(&self, volume: &Volume, each: impl FnMut(u8, &[u8]) -> Result) -> Result {
-        self.with_xattrs(volume, |attributes| attributes.list(volume, each))
+        self.with_xattrs(volume, |attributes| {
+            attributes.list(|| self.xattr_block(volume), each)
+        })
     }
 
     /// What a change of the permissions to `mode` makes of the access control list; `None` if there is none
@@ -90,8 +94,9 @@ impl Inode {
                 self.edit_own_block(volume, handle, |block| remove_in_block(block, index, name))?;
             }
             Home::Block { alone: true } => {
-                self.drop_xattr_reference(volume, handle, self.fields().file_acl)?;
+                let block = self.fields().file_acl;
                 self.forget_xattr_block(volume, handle)?;
+                self.drop_xattr_reference(volume, handle, block)?;
             }
         }
         self.change(volume, handle, Touch::Attributes, |fields| {
@@ -101,7 +106,9 @@ impl Inode {
     }
 
     fn xattr_home(&self, volume: &Volume, index: u8, name: &[u8]) -> Result<Home> {
-        self.with_xattrs(volume, |attributes| attributes.home(volume, index, name))
+        self.with_xattrs(volume, |attributes| {
+            attributes.home(|| self.xattr_block(volume), index, name)
+        })
     }
 
     /// Changes the attributes in the record; `edit` gets all of it, and how many bytes are extra fields.
@@ -170,12 +177,22 @@ impl Inode {
             put(&mut bytes, 0, &data).ok_or(Error::Io(block))?;
             set_references(&mut bytes, 1).map_err(corrupt)?;
         }
-        self.drop_xattr_reference(volume, handle, shared)?;
         self.change(volume, handle, Touch::Attributes, |fields| {
             fields.file_acl = block;
             Ok(())
         })?;
+        self.drop_xattr_reference(volume, handle, shared)?;
         Ok(copy)
+    }
+
+    /// The block of attributes, if there is one. The fields are locked until it is in memory: who gives it
+    /// up has changed them before, so that nobody reads a block that others have made something else of.
+    fn xattr_block(&self, volume: &Volume) -> Result<Option<Buffer>> {
+        let fields = self.fields.lock();
+        match fields.file_acl {
+            DiskBlock(0) => Ok(None),
+            block => read_block(volume, self.ino, block).map(Some),
+        }
     }
 
     fn with_xattrs<R>(
@@ -183,7 +200,6 @@ impl Inode {
         volume: &Volume,
         read: impl FnOnce(&Attributes<'_>) -> Result<R>,
     ) -> Result<R> {
-        let fields = self.fields();
         let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
         let data = table.data()?;
         let end = self.place.offset.saturating_add(self.place.size);
@@ -192,11 +208,10 @@ impl Inode {
             ino: self.ino,
             record,
             extra_size: extra_isize(record),
-            block: (fields.file_acl != DiskBlock(0)).then_some(fields.file_acl),
         })
     }
 
-    /// Gives up one reference to a block of attributes. Up to 3 credits.
+    /// Gives up one reference to a block of attributes, which the record has no more. Up to 3 credits.
     pub(super) fn drop_xattr_reference(
         &self,
         volume: &Volume,

@@ -249,12 +249,18 @@ impl<'j> Handle<'j> {
     /// journal stops before the handle is closed, and with it the transaction.
     pub fn end<T>(self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            let tolerated = matches!(error, Error::Corrupt(..)) && self.journal.is_lenient();
-            if self.touched && error.breaks_off() && !tolerated {
+            if self.touched && self.stops_for(error) {
                 self.journal.abort(*error);
             }
         }
         result
+    }
+
+    /// Whether what was done until this error must not become durable. After any other one the
+    /// operation has to leave something whole.
+    pub fn stops_for(&self, error: &Error) -> bool {
+        let tolerated = matches!(error, Error::Corrupt(..)) && self.journal.is_lenient();
+        error.breaks_off() && !tolerated
     }
 
     fn leave(&mut self) {

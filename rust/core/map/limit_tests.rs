@@ -144,16 +144,15 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
             world.map.release_pending(&world.volume, range).unwrap();
             let credits = 1 + world.map.credits_for_remove();
             let mut handle = world.volume.start(credits).unwrap();
-            let save = |map: &FileMap, handle: &mut Handle<'_>| {
+            let save = |handle: &mut Handle<'_>, _| {
                 let _held = record.lock().unwrap();
-                world.save(map, handle);
+                world.save(&world.map, handle);
                 Ok(())
             };
             world
                 .map
                 .remove(&world.volume, &mut handle, range, 1, save)
                 .unwrap();
-            save(&world.map, &mut handle).unwrap();
             continue;
         }
         world
@@ -167,7 +166,10 @@ fn work(world: &World, record: &std::sync::Mutex<()>, first: u32, area: u32) {
         loop {
             let credits = 1 + world.map.credits_for_finish(&world.volume, &[ordered]);
             let mut handle = world.volume.start(credits).unwrap();
-            match world.map.finish(&world.volume, &mut handle, &[ordered]) {
+            match world
+                .map
+                .finish(&world.volume, &mut handle, &[ordered], &mut FileBlock(0))
+            {
                 Ok(()) => {
                     let _held = record.lock().unwrap();
                     world.save(&world.map, &mut handle);
@@ -283,7 +285,9 @@ fn change_hostile(world: &World, random: &mut Random) -> Result<(), Error> {
             };
             let credits = 1 + world.map.credits_for_finish(&world.volume, &[ordered]);
             let mut handle = world.volume.start(credits)?;
-            world.map.finish(&world.volume, &mut handle, &[ordered])?;
+            world
+                .map
+                .finish(&world.volume, &mut handle, &[ordered], &mut FileBlock(0))?;
         }
     }
     let mut handle = world.volume.start(1 + world.map.credits_for_remove())?;

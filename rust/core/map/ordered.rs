@@ -79,19 +79,26 @@ impl FileMap {
     }
 
     /// The data of these is on the disk: what was in flight goes into the bitmap and the tree, what was
-    /// unwritten is written now. Then the inode's root and block count have to be written.
+    /// unwritten is written now. Then the inode's root and block count have to be written, and a size on
+    /// disk that covers what was finished: `reached` is moved behind that.
     ///
     /// [`Error::Again`] if it takes more credits than were reckoned: write the inode, and call it again
     /// with a new handle. After any other error the caller writes the inode as well; what is not
     /// finished then stays in flight. Parts that are finished already, or were given up, are passed over.
-    pub fn finish(&self, volume: &Volume, handle: &mut Handle<'_>, finished: &[Ordered]) -> Result {
+    pub fn finish(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        finished: &[Ordered],
+        reached: &mut FileBlock,
+    ) -> Result {
         let mut inner = self.inner.lock();
         let needed = credits(&volume.allocator, inner.tree.header()?, finished);
         ensure(handle, needed)?;
         self.with_nodes(volume, handle, &mut inner, |inner, cx| {
             finished.iter().try_for_each(|ordered| match ordered.kind {
-                Completion::Fresh => self.finish_fresh(inner, cx, ordered),
-                Completion::Convert => self.finish_convert(inner, cx, ordered),
+                Completion::Fresh => self.finish_fresh(inner, cx, ordered, reached),
+                Completion::Convert => self.finish_convert(inner, cx, ordered, reached),
             })
         })
     }
@@ -273,14 +280,18 @@ impl FileMap {
         inner: &mut Inner,
         cx: &mut Context<'_, '_, '_>,
         ordered: &Ordered,
+        reached: &mut FileBlock,
     ) -> Result {
         let whole = Piece::new(ordered.range(), State::InFlight(ordered.block));
         self.each_in_flight(whole, |mut rest| {
             while !rest.range.is_empty() {
-                let first = BlockRange::new(rest.range.start, MAX_RUN.min(rest.range.len()));
-                let written = State::Written(rest.state.block().ok_or(Error::Invalid)?);
-                let piece = Piece::new(first, written);
+                let start = rest.state.block().ok_or(Error::Invalid)?;
+                let len = MAX_RUN.min(rest.range.len());
+                let len = cx.volume.allocator.in_one_group(Run { start, len })?;
+                let first = BlockRange::new(rest.range.start, len);
+                let piece = Piece::new(first, State::Written(start));
                 self.insert(inner, cx, piece, || {})?;
+                *reached = first.end.max(*reached);
                 events::ordered_finish(&cx.volume.device, self.shown(piece), true);
                 let after = BlockRange::between(first.end, rest.range.end);
                 rest = Piece::new(after, rest.state.advanced(first.len()));
@@ -289,8 +300,8 @@ impl FileMap {
         })
     }
 
-    /// Enters allocated blocks in the bitmap, and as `piece` in the tree: all of it, or nothing.
-    /// `settled` is called when the bitmap has them.
+    /// Enters allocated blocks, which lie in one group, in the bitmap, and as `piece` in the tree: all of
+    /// it, or nothing. `settled` is called when the bitmap has them.
     fn insert(
         &self,
         inner: &mut Inner,
@@ -330,6 +341,7 @@ impl FileMap {
         inner: &mut Inner,
         cx: &mut Context<'_, '_, '_>,
         ordered: &Ordered,
+        reached: &mut FileBlock,
     ) -> Result {
         let range = ordered.range();
         let mut at = range.start;
@@ -349,6 +361,7 @@ impl FileMap {
             inner.tree.apply(cx, &plan)?;
             let written = Piece::new(part.range, State::Written(start));
             self.put_changed(inner, cx, written)?;
+            *reached = part.range.end.max(*reached);
             let (device, shown) = (&cx.volume.device, self.shown(written));
             events::tree_convert(device, shown);
             events::es_insert(device, shown, self.sequence());

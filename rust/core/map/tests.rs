@@ -195,7 +195,9 @@ impl World {
             let (batch, rest) = finished.split_at(count);
             let credits = 1 + self.map.credits_for_finish(&self.volume, batch);
             let mut handle = self.volume.start(credits).unwrap();
-            self.map.finish(&self.volume, &mut handle, batch).unwrap();
+            self.map
+                .finish(&self.volume, &mut handle, batch, &mut FileBlock(0))
+                .unwrap();
             self.save(&self.map, &mut handle);
             finished = rest;
         }
@@ -207,14 +209,13 @@ impl World {
             .volume
             .start(1 + self.map.credits_for_remove())
             .unwrap();
-        let save = |map: &FileMap, handle: &mut Handle<'_>| {
-            self.save(map, handle);
+        let save = |handle: &mut Handle<'_>, _| {
+            self.save(&self.map, handle);
             Ok(())
         };
         self.map
             .remove(&self.volume, &mut handle, range, 1, save)
             .unwrap();
-        self.save(&self.map, &mut handle);
     }
 
     /// Allocates blocks as `fallocate` does.

@@ -35,23 +35,46 @@ impl FileMap {
     /// Takes the blocks of `range` away and frees them. What is pending there has to be released
     /// first ([`Self::release_pending`]), and nobody may be adding any.
     ///
-    /// When the work does not fit one transaction, `save` is called, which writes the inode (its root
-    /// and block count) under the handle; then the handle restarts. The caller writes the inode once
-    /// more in the end. Of the handle's credits and revocations `spare` each are left for it, at every
-    /// `save` and in the end: between freeing blocks and writing the inode no handle may restart.
+    /// When the work does not fit one transaction, the handle restarts. `save` is called before that, and
+    /// in the end, also when something failed: it writes the inode (its root and block count) under the
+    /// handle, so that no transaction frees blocks that the record still has. It is told whether a
+    /// restart follows. Of the handle's credits and revocations `spare` each are left for it, and after
+    /// the end.
     pub fn remove(
         &self,
         volume: &Volume,
         handle: &mut Handle<'_>,
         range: BlockRange,
         spare: u32,
-        mut save: impl FnMut(&Self, &mut Handle<'_>) -> Result,
+        mut save: impl FnMut(&mut Handle<'_>, bool) -> Result,
     ) -> Result {
+        loop {
+            let removed = self.remove_parts(volume, handle, range, spare);
+            let saved = save(handle, matches!(removed, Ok(Some(_))));
+            let missing = removed?;
+            saved?;
+            match missing {
+                None => return Ok(()),
+                Some((credits, revocations)) => handle.restart(credits, revocations)?,
+            }
+        }
+    }
+
+    /// Takes away as much of `range` as the transaction has room for. Returns the credits and revocations
+    /// that the next step needs, unless all is done.
+    fn remove_parts(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        range: BlockRange,
+        spare: u32,
+    ) -> Result<Option<(u32, u32)>> {
         loop {
             let (credits, revocations) = {
                 let mut inner = self.inner.lock();
                 let Some(extent) = inner.tree.last_in(volume, range)? else {
-                    return self.finish_remove(volume, handle, &mut inner, spare);
+                    self.finish_remove(volume, handle, &mut inner, spare)?;
+                    return Ok(None);
                 };
                 let part = self.step(&extent, range)?;
                 let credits = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
@@ -64,8 +87,7 @@ impl FileMap {
             };
             // Waiting for a transaction with the tree's lock held would stop those who are to end it.
             if !handle.reach(credits, revocations)? {
-                save(self, handle)?;
-                handle.restart(credits, revocations)?;
+                return Ok(Some((credits, revocations)));
             }
         }
     }

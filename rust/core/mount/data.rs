@@ -328,7 +328,8 @@ impl Filesystem {
         loop {
             let (batch, after) = self.split_batch(inode, rest);
             // Each batch takes the size as far as its blocks reach: none may lie behind the size.
-            let reached = batch.iter().map(|extent| self.end_of(extent)).max();
+            let ends = batch.iter().map(|extent| extent.range().end);
+            let reached = ends.max().map(|end| self.bytes_before(end));
             let size = match reached {
                 Some(reached) if !after.is_empty() => disk_size.map(|size| size.min(reached)),
                 _ => disk_size,
@@ -344,10 +345,9 @@ impl Filesystem {
         }
     }
 
-    /// The byte behind the last one of an ordered extent.
-    fn end_of(&self, extent: &Ordered) -> u64 {
-        let end = u64::from(extent.start.get()).saturating_add(u64::from(extent.len));
-        end.saturating_mul(u64::from(self.block_size()))
+    /// Where a block of a file begins, in bytes.
+    fn bytes_before(&self, block: FileBlock) -> u64 {
+        u64::from(block.get()).saturating_mul(u64::from(self.block_size()))
     }
 
     /// As many ordered extents as one handle can take care of, and the others.
@@ -374,12 +374,14 @@ impl Filesystem {
                 .credits_for_finish(&self.volume, batch)
                 .saturating_add(RECORD_CREDITS);
             let finished = self.volume.change(credits, |handle| {
-                let finished = map.finish(&self.volume, handle, batch);
-                if finished.is_err() {
-                    // What was done before it failed is in the tree, so it belongs in the record.
-                    inode.store(&self.volume, handle)?;
-                    return Ok(finished);
-                }
+                let mut reached = FileBlock(0);
+                let finished = map.finish(&self.volume, handle, batch, &mut reached);
+                // What was done before it failed is in the tree: it belongs in the record, and none of it
+                // may lie behind the size.
+                let grows = match finished {
+                    Ok(()) => grows,
+                    Err(_) => grows.map(|size| size.min(self.bytes_before(reached))),
+                };
                 if let Some(size) = grows {
                     self.volume.note_large_file(handle, size)?;
                 }
@@ -387,7 +389,7 @@ impl Filesystem {
                     fields.size = grows.map_or(fields.size, |size| size.max(fields.size));
                     Ok(())
                 })?;
-                Ok(Ok(()))
+                Ok(finished)
             })?;
             match finished {
                 // It takes more credits than were reckoned: the rest in another handle.

@@ -279,7 +279,7 @@ impl Filesystem {
             let inode = Inode::create(&self.volume, handle, dir, new, target)?;
             let furnished = self.furnish(handle, dir, name, &inode, target);
             if let Err(error) = furnished {
-                if error.breaks_off() {
+                if handle.stops_for(&error) {
                     return Err(error);
                 }
                 // It has no name and no links: it goes the way of every orphan.

@@ -390,6 +390,10 @@ impl Filesystem {
         }
         if finish {
             self.finish_orphans(options.read_only)?;
+            self.read_only.store(options.read_only, Ordering::Release);
+        }
+        if self.has_failed() {
+            return Ok(());
         }
         let dirty = self.volume.superblock.incompat.has(Incompat::RECOVER)
             || self
@@ -446,12 +450,13 @@ impl Filesystem {
             return Ok(());
         }
         if read_only {
-            // Even so: it is as much a part of recovery as the replay.
+            // Even so: it is as much a part of recovery as the replay. What is wrong is noted, too.
             self.mark_in_use(&self.volume.journal()?.quiesce()?)?;
+            self.read_only.store(false, Ordering::Release);
         }
         let (chain, others) = self.orphans.all()?;
         let (mut deleted, mut truncated) = (0u32, 0u32);
-        let mut finish = |ino| match self.finish_orphan(ino) {
+        let mut finish = |ino| match self.report("finish_orphans", ino, self.finish_orphan(ino)) {
             Ok(true) => {
                 deleted = deleted.saturating_add(1);
                 true
@@ -471,7 +476,7 @@ impl Filesystem {
             }
         };
         let _ = chain.iter().all(|ino| finish(*ino));
-        for ino in &others {
+        for ino in others.iter().take_while(|_| !self.has_failed()) {
             finish(*ino);
         }
         if deleted > 0 {

@@ -5,6 +5,7 @@
 use host_core::core::error::Error;
 use host_core::core::mount::{AttributeChanges, MountOptions, NewInode, Timestamp};
 use host_core::format::acl::to_xattr;
+use host_core::format::units::FileBlock;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
 use host_core::host::recording::Recording;
 use host_core::host::shortage::Shortage;
@@ -28,7 +29,7 @@ fn list(owner: u8, mask: u8, other: u8) -> Vec<u8> {
     .concat()
 }
 
-/// An image in which /f and /g have lists. With `shared` they are in one block.
+/// An image in which /f and /g have lists, behind another attribute. With `shared` they are in one block.
 fn image_with_lists(args: &[&str], shared: bool) -> Vec<u8> {
     let file = TempFile::with(&mkfs(16 * MIB, args));
     let value = TempFile::with(&list(6, 6, 4));
@@ -37,6 +38,10 @@ fn image_with_lists(args: &[&str], shared: bool) -> Vec<u8> {
     for name in ["f", "g"] {
         ask(&format!("write {} {name}", empty.0.display()));
         ask(&format!("sif /{name} mode 0100664"));
+        if shared {
+            // It takes what room the record may have.
+            ask(&format!("ea_set /{name} user.first {}", "1".repeat(40)));
+        }
         ask(&format!(
             "ea_set -f {} /{name} system.posix_acl_access",
             value.0.display()
@@ -149,6 +154,42 @@ fn a_shared_block_is_freed_once() {
         fs.sync().unwrap();
         assert_eq!(fs.fs.statistics().free, free + freed);
     }
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
+
+/// Who lists attributes comes to the block when it is given up, and becomes part of a directory.
+#[test]
+fn a_shared_block_that_goes_while_it_is_listed() {
+    let device = Recording::new(image_with_lists(&["-b", "1024", "-I", "256"], true));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    let inode = fs.resolve("/f").unwrap();
+    let shared = inode.fields().file_acl;
+    let (core, mut names) = (fs.fs.clone(), Vec::new());
+    let each = |_: u8, name: &[u8]| {
+        if names.is_empty() {
+            chmod(&mut fs, "/f", 0o600)?;
+            fs.unlink("/g")?;
+            fs.sync()?;
+        }
+        names.push(String::from_utf8_lossy(name).into_owned());
+        Ok(())
+    };
+    core.xattr_list(&inode, each).unwrap();
+    assert_eq!(names, ["first", "other", ""]);
+    assert_ne!(inode.fields().file_acl, shared);
+    let mut taken = false;
+    for n in 0..2000 {
+        let path = format!("/d{n}");
+        fs.mkdir(&path, 0o755).unwrap();
+        let dir = fs.resolve(&path).unwrap();
+        taken |= core.map(&dir, FileBlock(0), 1).unwrap().state.block() == Some(shared);
+        if taken {
+            break;
+        }
+    }
+    assert!(taken);
+    drop((inode, core));
     fs.unmount().unwrap();
     assert_clean(&device.contents());
 }

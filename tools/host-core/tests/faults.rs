@@ -11,6 +11,7 @@ mod common;
 use common::{Model, Op};
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::{ErrorPolicy, MountOptions};
+use host_core::format::units::FileBlock;
 use host_core::host::failing::{Failing, Plan, Request};
 use host_core::host::shortage::Shortage;
 use host_core::hostfs::{HostFs, Tree};
@@ -256,6 +257,39 @@ fn some_allocations_fail() {
 }
 
 /// What e2fsprogs and the C driver look at after an error: the journal's errno, the state, the fields.
+/// Memory runs short while one run of data over the end of a group becomes part of its file: the bitmaps
+/// have of it what the file has, and what is left can be finished later.
+#[test]
+fn memory_runs_short_between_groups() {
+    let args = ["-b", "1024", "-g", "512", "-N", "512", "-J", "size=1"];
+    let image = mkfs(12 << 20, &args);
+    for n in 0.. {
+        let device = Failing::new(image.clone(), Plan::Never);
+        let mut fs = HostFs::mount(device.clone(), &WATCHFUL).unwrap();
+        let ino = fs.create("/file", 0o644).unwrap();
+        fs.write("/file", 0, &vec![7; 4 << 20]).unwrap();
+        let submitted = fs.submit(ino).unwrap();
+        let inode = fs.resolve("/file").unwrap();
+        let spans = |at| fs.fs.map(&inode, FileBlock(at), 3072).unwrap().len > 1024;
+        assert!((0..4096).any(spans), "no run is longer than a group");
+        let shortage = Shortage::begin(n, 1);
+        let landed = fs.complete(ino, &submitted);
+        Shortage::end();
+        let hit = shortage.count() > n;
+        assert_eq!(landed.is_err(), hit, "{n}");
+        // What must be whole stops the journal.
+        if fs.sync().is_ok() {
+            replug(device.contents(), &Tree::new(), "power cut");
+            fs.complete(ino, &submitted).unwrap();
+        }
+        drop(inode);
+        let _ = fs.unmount();
+        if !hit {
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_stopped_journal_says_why() {
     let image = mkfs(SIZE, &["-b", "1024"]);

@@ -204,7 +204,7 @@ impl Volume {
     fn check_hints(&self, group: Group) {
         let info = self.allocator.groups.get(group).unwrap();
         let state = info.state.lock();
-        if state.busy.is_empty() {
+        if state.busy.is_empty() || info.blocks_bad.load(Relaxed) {
             return;
         }
         let len = self.allocator.geometry().group_len(group);

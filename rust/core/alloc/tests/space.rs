@@ -3,6 +3,7 @@
 //! Bad disks, the fixed metadata, and many threads at once.
 
 use super::*;
+use crate::format::fault::{BitmapFault, Fault};
 use crate::format::group_desc::GroupFlags;
 
 fn near(block: u64, len: u32) -> Request<'static> {
@@ -247,22 +248,9 @@ fn wrong_changes_are_refused_whole() {
     let volume = Volume::new(300 << 20, &[]);
     let run = volume.allocate(near(40_000, 100)).unwrap();
     let mut handle = volume.journal.start(30).unwrap();
-    assert!(matches!(
-        volume.allocator.free(&mut handle, run),
-        Err(Error::Corrupt(..))
-    ));
     volume.allocator.settle(&mut handle, run).unwrap();
     assert!(matches!(
         volume.allocator.settle(&mut handle, run),
-        Err(Error::Corrupt(..))
-    ));
-    let (start, len) = (run.start, run.len);
-    let past = Run {
-        start: DiskBlock(start.get() + 50),
-        len,
-    };
-    assert!(matches!(
-        volume.allocator.free(&mut handle, past),
         Err(Error::Corrupt(..))
     ));
     for metadata in [0, 1, 2] {
@@ -288,6 +276,52 @@ fn wrong_changes_are_refused_whole() {
     volume.free(run);
     volume.commit();
     volume.check_counts();
+}
+
+/// A group of which a block is freed twice is left alone; what is in flight there can be ended, and the
+/// part of a run that lies in another group is freed.
+#[test]
+fn blocks_freed_twice() {
+    let volume = Volume::new(300 << 20, &["-g", "8192"]);
+    let (first, second) = (Group(3), Group(4));
+    let end = volume.allocator.geometry().group_start(second);
+    let end = end.unwrap().get();
+    let taken = [near(end - 20, 20), near(end, 20), near(end - 100, 30)];
+    let [low, high, flying] = taken.map(|request| volume.allocate(request).unwrap());
+    let dropped = volume.allocate(near(end - 200, 30)).unwrap();
+    for run in [low, high] {
+        volume.settle(run);
+    }
+    volume.free(Run { len: 5, ..low });
+    assert_eq!(volume.allocator.take_fault(), None);
+    let both = Run { len: 40, ..low };
+    volume.free(both);
+    let fault = volume.allocator.take_fault();
+    assert!(
+        matches!(
+            fault,
+            Some(Error::Corrupt(
+                _,
+                Fault::Bitmap(BitmapFault::AlreadyClear, ..)
+            ))
+        ),
+        "{fault:?}"
+    );
+    volume.check_counts();
+    volume.free(both);
+    volume.settle(flying);
+    volume.allocator.release(dropped);
+    volume.commit();
+    volume.allocator.collect(&volume.journal);
+    assert!(!volume.allocator.space.has_pending());
+    volume.check_counts();
+    let info = volume.allocator.groups.get(first).unwrap();
+    assert_eq!(info.free.load(Relaxed), 0);
+    for _ in 0..100 {
+        let run = volume.allocate(near(end - 20, 20)).unwrap();
+        let group = volume.allocator.geometry().group_of(run.start).unwrap().0;
+        assert_ne!(group, first);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use host_core::core::mount::AttributeChanges;
 use host_core::format::fault::{DirFault, Fault, InodeFault, XattrFault};
 use host_core::format::units::Ino;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
+use host_core::hostfs::HostFs;
 use hostile::places::{Kind, Place};
 
 /// Offset of the entry with this name in a directory block.
@@ -154,6 +155,31 @@ fn an_index_that_cannot_be() {
         fs.abandon();
         disk.survives();
     }
+}
+
+/// What cannot get a name because of an index that cannot be used is gone again.
+#[test]
+fn nothing_is_left_of_what_gets_no_name() {
+    let mut disk = Disk::new(SMALL);
+    let root = disk.of(Kind::IndexRoot, "/large")[0];
+    disk.put(&root, 28, &[77]);
+    let mut fs = disk.mount().unwrap();
+    let free = |fs: &HostFs| (fs.fs.statistics().free, fs.fs.statistics().free_inodes);
+    let before = free(&fs);
+    for n in 0..30 {
+        let path = format!("/large/new{n}");
+        let made = [
+            fs.create(&path, 0o644).map(drop),
+            fs.mkdir(&path, 0o755),
+            fs.symlink(&path, &[b't'; 150]),
+        ];
+        for error in made.map(Result::unwrap_err) {
+            assert!(matches!(fault_of(error), Fault::Htree(..)));
+        }
+    }
+    assert_eq!(free(&fs), before);
+    fs.unmount().unwrap();
+    disk.survives();
 }
 
 /// Two leaves of an index change places: their names are not where their hashes lead. Who lists the
