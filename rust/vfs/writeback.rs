@@ -141,6 +141,16 @@ pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
     }
 }
 
+/// Does `attempt` until memory is there for it: nobody writes the data again.
+fn patiently(mut attempt: impl FnMut() -> Result) -> Result {
+    loop {
+        match attempt() {
+            Err(error) if error == ENOMEM => wait_for_memory(),
+            done => return done,
+        }
+    }
+}
+
 /// The writes of one inode that have ended, in order of offset: settled under one handle.
 ///
 /// What has failed stays in flight: its folio may be dirty again already, and then it is written to the
@@ -166,11 +176,12 @@ fn finish_inode(inode: &Inode<Rext4>, writes: &[Write<'_, Rext4>]) {
                 len: write.len(),
                 place: Some(DiskBlock((write.sector() << 9) >> bits)),
             };
-            result = landed.push(data, GFP).map_err(Error::from);
+            result = patiently(|| landed.push(data, GFP).map_err(Error::from));
         }
     }
     // Read once: the blocks that are entered and the disk's size have to fit each other.
-    let result = result.and_then(|()| settle(inode, &landed, inode.size()));
+    let size = inode.size();
+    let result = result.and_then(|()| patiently(|| settle(inode, &landed, size)));
     if let Err(error) = result {
         for write in writes.iter().filter(|write| write.error().is_none()) {
             write.fail(error);
