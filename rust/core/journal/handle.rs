@@ -164,6 +164,11 @@ impl<'j> Handle<'j> {
         Ok(bytes)
     }
 
+    /// Whether anything was changed under it since it began, or went on in another transaction.
+    pub fn has_changed(&self) -> bool {
+        self.touched
+    }
+
     /// Whether it may still change so many blocks and forget so many.
     pub fn has(&self, credits: u32, revocations: u32) -> bool {
         self.credits >= credits && self.revocations >= revocations

@@ -36,7 +36,7 @@ impl FileMap {
     /// first ([`Self::release_pending`]), and nobody may be adding any.
     ///
     /// When the work does not fit one transaction, the handle restarts. `save` is called before that, and
-    /// in the end, also when something failed: it writes the inode (its root and block count) under the
+    /// in the end, also when something failed after a change: it writes the inode (its root and block count) under the
     /// handle, so that no transaction frees blocks that the record still has. It is told whether a
     /// restart follows. Of the handle's credits and revocations `spare` each are left for it, and after
     /// the end.
@@ -50,6 +50,9 @@ impl FileMap {
     ) -> Result {
         loop {
             let removed = self.remove_parts(volume, handle, range, spare);
+            if removed.is_err() && !handle.has_changed() {
+                return removed.map(drop);
+            }
             let saved = save(handle, matches!(removed, Ok(Some(_))));
             let missing = removed?;
             saved?;
