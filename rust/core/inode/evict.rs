@@ -8,6 +8,7 @@ use crate::core::events;
 use crate::core::journal::Handle;
 use crate::core::map::{BlockRange, FileMap};
 use crate::core::volume::Volume;
+use crate::core::xattr::read_block;
 use crate::format::units::{DiskBlock, FileBlock};
 
 /// Credits to free an inode at the end: its record, its bitmap, its descriptor, its xattr block with
@@ -127,6 +128,8 @@ impl Inode {
         if block == DiskBlock(0) {
             return Ok(());
         }
+        // One that cannot be read stays the inode's.
+        let _buffer = read_block(volume, self.ino, block)?;
         self.change(volume, handle, Touch::Attributes, |fields| {
             fields.file_acl = DiskBlock(0);
             Ok(())
