@@ -138,7 +138,7 @@ impl Attributes<'_> {
 /// file can have it, nor that it is one.
 pub fn read_block(volume: &Volume, ino: Ino, block: DiskBlock) -> Result<Buffer> {
     let corrupt = |fault| Error::Corrupt(Place { ino, block }, fault);
-    if !volume.allocator.is_data(run_of(block)) {
+    if !volume.allocator.is_data(Run::one(block)) {
         return Err(corrupt(Fault::Inode(
             InodeFault::XattrBlock,
             block.get(),
@@ -148,12 +148,4 @@ pub fn read_block(volume: &Volume, ino: Ino, block: DiskBlock) -> Result<Buffer>
     let buffer = volume.read(block, Kind::Xattr)?;
     Attrs::in_block(&buffer.data()?).map_err(corrupt)?;
     Ok(buffer)
-}
-
-/// The block as a run.
-pub const fn run_of(block: DiskBlock) -> Run {
-    Run {
-        start: block,
-        len: 1,
-    }
 }

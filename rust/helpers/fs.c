@@ -103,11 +103,6 @@ void rext4_helper_inode_set_cached_link(struct inode *inode, char *link, int len
 	inode_set_cached_link(inode, link, len);
 }
 
-bool rext4_helper_inode_trylock(struct inode *inode)
-{
-	return inode_trylock(inode);
-}
-
 bool rext4_helper_inode_trylock_shared(struct inode *inode)
 {
 	return inode_trylock_shared(inode);

@@ -31,7 +31,7 @@ impl FileOps<Rext4> for Regular {
         usable(inode, file)?;
         file.allow_direct();
         file.allow_nowait();
-        if inode.fs().wants_mount_path() {
+        if inode.fs().mount_path_is_due() {
             file.with_mount_path(|path| inode.fs().record_mount_path(path));
         }
         Ok(())
@@ -123,7 +123,6 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
         return Err(EOPNOTSUPP);
     }
     let inode = iocb.inode();
-    inode.fs().writable().errno()?;
     let locked = inode.lock();
     let count = iocb.write_checks(from)?;
     if count == 0 {

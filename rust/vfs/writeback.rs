@@ -9,7 +9,6 @@
 use super::error::OrErrno;
 use super::map::{blocks_of, for_writeback, in_bytes};
 use super::{InodeExt, Rext4};
-use crate::core::error::Error as CoreError;
 use crate::core::events::{self, Pass};
 use crate::core::mount::Landed;
 use crate::core::platform::{NofsScope, Vec, GFP};
@@ -31,12 +30,7 @@ impl WritebackOps<Rext4> for Writeback {
         let (first, _) = blocks_of(inode, pos, u64::from(len))?;
         let (fs, core) = (inode.fs(), inode.core()?);
         // After an error iomap drops the data.
-        let mapping = loop {
-            match fs.begin_writeback(core, first, inode.size()) {
-                Err(CoreError::NoMemory) => wait_for_memory(),
-                found => break found.errno()?,
-            }
-        };
+        let mapping = patiently(|| fs.begin_writeback(core, first, inode.size()).errno())?;
         Ok(in_bytes(inode, &mapping, for_writeback))
     }
 
@@ -142,7 +136,7 @@ pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
 }
 
 /// Does `attempt` until memory is there for it: nobody writes the data again.
-fn patiently(mut attempt: impl FnMut() -> Result) -> Result {
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match attempt() {
             Err(error) if error == ENOMEM => wait_for_memory(),

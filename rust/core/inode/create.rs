@@ -140,7 +140,7 @@ impl Inode {
             } else {
                 0
             },
-            extra_isize: extra_isize(superblock),
+            extra_isize: wanted_extra_isize(superblock),
             i_block: [0; I_BLOCK_LEN],
             version: 1,
         };
@@ -212,7 +212,7 @@ impl Inode {
 
 /// The length of a new record's extra part: all that is known, if there is room for one, and more if the
 /// superblock wants more.
-pub(super) fn extra_isize(superblock: &Superblock) -> u16 {
+pub(super) fn wanted_extra_isize(superblock: &Superblock) -> u16 {
     let wanted = superblock.want_extra_isize.max(superblock.min_extra_isize);
     match usize::from(superblock.geometry.inode_size()) {
         BASE_LEN => 0,

@@ -6,11 +6,11 @@ use super::{Inode, InodeKind, RecordPlace};
 use crate::core::cache::{Kind, Owner};
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
+use crate::core::journal::Run;
 use crate::core::locks;
 use crate::core::map::{Contents, FileMap};
 use crate::core::platform::{log, Level, Mutex};
 use crate::core::volume::Volume;
-use crate::core::xattr::run_of;
 use crate::format::fault::{Fault, InodeFault};
 use crate::format::features::Incompat;
 use crate::format::geometry::special;
@@ -214,7 +214,7 @@ fn check(
         return bad(InodeFault::Flags, u64::from(fields.flags.0));
     }
     let xattrs = fields.file_acl;
-    if xattrs != DiskBlock(0) && !volume.allocator.is_data(run_of(xattrs)) {
+    if xattrs != DiskBlock(0) && !volume.allocator.is_data(Run::one(xattrs)) {
         return bad(InodeFault::XattrBlock, xattrs.get());
     }
     match kind {

@@ -2,7 +2,7 @@
 
 //! Writing an inode: fields and map go into the inode table block, under a handle.
 
-use super::create::extra_isize;
+use super::create::wanted_extra_isize;
 use super::{Inode, InodeKind};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
@@ -137,7 +137,7 @@ impl Inode {
         let raw = block
             .get_mut(self.place.offset..end)
             .ok_or(self.too_short())?;
-        next.grow_extra(raw, extra_isize(&volume.superblock));
+        next.grow_extra(raw, wanted_extra_isize(&volume.superblock));
         // Nobody is to see what the disk cannot keep: a time would go back within its second.
         next.fit();
         next.dtime = dtime.or(le32(raw, DTIME)).ok_or(self.too_short())?;

@@ -5,10 +5,10 @@
 use super::{now, Inode, Touch};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
-use crate::core::journal::Handle;
+use crate::core::journal::{Handle, Run};
 use crate::core::platform::Vec;
 use crate::core::volume::Volume;
-use crate::core::xattr::{read_block, run_of, Attributes, Home};
+use crate::core::xattr::{read_block, Attributes, Home};
 use crate::format::acl;
 use crate::format::bytes::put;
 use crate::format::fault::Fault;
@@ -118,7 +118,7 @@ impl Inode {
         handle: &mut Handle<'_>,
         edit: impl FnOnce(&mut [u8], u16) -> core::result::Result<bool, Fault>,
     ) -> Result<bool> {
-        let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
+        let table = self.table(volume)?;
         let end = self.place.offset.saturating_add(self.place.size);
         let mut bytes = handle.write(&table)?;
         let body = bytes.get_mut(self.place.offset..end).unwrap_or(&mut []);
@@ -157,11 +157,7 @@ impl Inode {
     /// The block of attributes; a copy of it, if others have it too.
     fn own_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result<Buffer> {
         let shared = self.fields().file_acl;
-        let corrupt = |fault| {
-            let ino = self.ino;
-            let block = shared;
-            Error::Corrupt(Place { ino, block }, fault)
-        };
+        let corrupt = |fault| Error::Corrupt(Place::new(self.ino, shared), fault);
         let buffer = read_block(volume, self.ino, shared)?;
         let data = buffer.data()?;
         if references(&data).map_err(corrupt)? == 1 {
@@ -200,7 +196,7 @@ impl Inode {
         volume: &Volume,
         read: impl FnOnce(&Attributes<'_>) -> Result<R>,
     ) -> Result<R> {
-        let table = volume.read(self.place.block, Kind::InodeTable(self.place.first))?;
+        let table = self.table(volume)?;
         let data = table.data()?;
         let end = self.place.offset.saturating_add(self.place.size);
         let record = data.get(self.place.offset..end).unwrap_or(&[]);
@@ -218,10 +214,7 @@ impl Inode {
         handle: &mut Handle<'_>,
         block: DiskBlock,
     ) -> Result {
-        let corrupt = |fault| {
-            let ino = self.ino;
-            Error::Corrupt(Place { ino, block }, fault)
-        };
+        let corrupt = |fault| Error::Corrupt(Place::new(self.ino, block), fault);
         let buffer = read_block(volume, self.ino, block)?;
         {
             // Others give theirs up at the same time: what counts is what stands there under the lock.
@@ -233,6 +226,6 @@ impl Inode {
         }
         drop(buffer);
         handle.forget(block)?;
-        volume.allocator.free(handle, run_of(block))
+        volume.allocator.free(handle, Run::one(block))
     }
 }

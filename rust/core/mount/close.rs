@@ -229,16 +229,16 @@ impl Filesystem {
         self.report("thaw", NO_INODE, thawed)
     }
 
-    /// Whether [`Self::record_mount_path`] is due: once for each mount, when something in it is used.
-    pub fn wants_mount_path(&self) -> bool {
-        !self.path_recorded.load(Ordering::Relaxed) && !self.is_read_only()
+    /// Whether [`Self::record_mount_path`] is due, when something in it is used: says so once for each
+    /// mount, so that a path that cannot be recorded is not made again.
+    pub fn mount_path_is_due(&self) -> bool {
+        !self.path_recorded.load(Ordering::Relaxed)
+            && !self.is_read_only()
+            && !self.path_recorded.swap(true, Ordering::Relaxed)
     }
 
     /// Remembers in the superblock where it is mounted (cut to 64 bytes), for a person who finds the disk.
     pub fn record_mount_path(&self, path: &[u8]) {
-        if self.path_recorded.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let recorded = self.volume.change(1, |handle| {
             self.volume
                 .edit_superblock(handle, |raw| raw.set_last_mounted(path))

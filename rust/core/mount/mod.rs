@@ -63,7 +63,7 @@ pub struct Filesystem {
     state_bits: AtomicU16,
     /// Sectors the device had written when the mount began.
     sectors_at_mount: u64,
-    /// Where it is mounted was recorded.
+    /// Where it is mounted was recorded, or tried to be.
     path_recorded: AtomicBool,
     /// The block from which the next search for memory to give back goes on.
     reclaim_from: AtomicU64,

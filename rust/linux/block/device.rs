@@ -251,8 +251,17 @@ impl Device {
         })
     }
 
+    /// Whether there is anything in the device's page cache.
+    fn has_cached(&self) -> bool {
+        // SAFETY: Open: the type invariant. The mapping lives with the device; a word that is read whole.
+        unsafe { ptr::addr_of!((*(*self.raw()).bd_mapping).nrpages).read_volatile() != 0 }
+    }
+
     /// A block as it is in the device's page cache, if it is there. Reads nothing and waits for nothing.
     pub fn cached_block(&self, block: u64) -> Option<Block> {
+        if !self.has_cached() {
+            return None;
+        }
         let start = self.sector(block).ok()?.saturating_mul(SECTOR) as bindings::loff_t;
         let mut contents = Block::zeroed(self.block_size() as usize).ok()?;
         let bytes = contents.get_mut()?;
@@ -268,13 +277,9 @@ impl Device {
     pub fn forget_cached(&self, block: u64) {
         let offset = block.saturating_mul(u64::from(self.block_size()));
         let page = (offset >> bindings::PAGE_SHIFT) as usize;
-        // SAFETY: Open: the type invariant. The mapping lives with the device; the count is a word that is
-        // read whole.
-        unsafe {
-            let mapping = (*self.raw()).bd_mapping;
-            if ptr::addr_of!((*mapping).nrpages).read_volatile() != 0 {
-                bindings::invalidate_mapping_pages(mapping, page, page);
-            }
+        if self.has_cached() {
+            // SAFETY: Open: the type invariant. The mapping lives with the device.
+            unsafe { bindings::invalidate_mapping_pages((*self.raw()).bd_mapping, page, page) };
         }
     }
 

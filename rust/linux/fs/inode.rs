@@ -344,12 +344,6 @@ impl<F: FileSystem> Inode<F> {
         Locked(self)
     }
 
-    /// As [`Self::lock`], unless that would have to wait.
-    pub fn try_lock(&self) -> Option<Locked<'_, F>> {
-        // SAFETY: The inode is live; the guard unlocks.
-        unsafe { bindings::inode_trylock(self.as_raw()) }.then(|| Locked(self))
-    }
-
     /// Takes `i_rwsem` shared.
     pub fn lock_shared(&self) -> LockedShared<'_, F> {
         // SAFETY: The inode is live; the guard unlocks.

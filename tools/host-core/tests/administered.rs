@@ -58,13 +58,19 @@ fn note_orphan(fs: &mut HostFs, path: &str) {
     fs.sync().unwrap();
 }
 
+/// A mounted disk with the superblock in its log, which was administered since.
+fn administered_below(size: u64, args: &[&str]) -> (Recording, HostFs) {
+    let device = Recording::new(mkfs(size, args));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    note_orphan(&mut fs, "/before");
+    administer(&device, EDITS);
+    (device, fs)
+}
+
 #[test]
 fn a_label_given_below_a_mount_stays() {
     for (size, args) in DISKS {
-        let device = Recording::new(mkfs(*size, args));
-        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
-        note_orphan(&mut fs, "/before");
-        administer(&device, EDITS);
+        let (device, mut fs) = administered_below(*size, args);
         // The one before is still in the log, and goes home first.
         fs.fs.freeze().unwrap();
         assert!(administered(&device.contents()), "{args:?}");
@@ -89,10 +95,7 @@ fn recovered(crashed: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_label_is_in_the_transactions_after_it() {
     for (size, args) in DISKS {
-        let device = Recording::new(mkfs(*size, args));
-        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
-        note_orphan(&mut fs, "/before");
-        administer(&device, EDITS);
+        let (device, mut fs) = administered_below(*size, args);
         note_orphan(&mut fs, "/after");
         let crashed = device.contents();
         fs.abandon();

@@ -316,10 +316,14 @@ fn refused_disks() {
     assert_eq!(mount(&uninit_bg, &rw), Err(Error::Invalid));
     assert_eq!(mount(&uninit_bg, &READ_ONLY), Ok(()));
     // `tune2fs -o journal_data`: a promise that cannot be kept.
-    let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
-    image[1024 + 0x100] |= 0x20;
-    let wants =
-        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    let with_bit = |at: usize, bit: u8| {
+        let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
+        image[1024 + at] |= bit;
+        move |options: &MountOptions| {
+            HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount)
+        }
+    };
+    let wants = with_bit(0x100, 0x20);
     assert_eq!(wants(&rw).err(), Some(Error::Invalid));
     assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
     let ordered = MountOptions {
@@ -328,10 +332,7 @@ fn refused_disks() {
     };
     assert_eq!(wants(&ordered), Ok(Ok(())));
     // The feature `read-only`.
-    let mut image = mkfs(16 * MIB, &["-O", "^metadata_csum"]);
-    image[1024 + 0x65] |= 0x10;
-    let wants =
-        |options| HostFs::mount(Recording::new(image.clone()), options).map(HostFs::unmount);
+    let wants = with_bit(0x65, 0x10);
     assert_eq!(wants(&rw).err(), Some(Error::ReadOnly));
     assert_eq!(wants(&READ_ONLY), Ok(Ok(())));
     let zeroes = HostFs::mount(Recording::new(vec![0; 1 << 20]), &rw);
