@@ -238,10 +238,15 @@ impl Filesystem {
     }
 
     /// Remembers in the superblock where it is mounted (cut to 64 bytes), for a person who finds the disk.
+    /// A disk that is always mounted at one place costs no write.
     pub fn record_mount_path(&self, path: &[u8]) {
-        let recorded = self.volume.change(1, |handle| {
-            self.volume
-                .edit_superblock(handle, |raw| raw.set_last_mounted(path))
+        let volume = &self.volume;
+        let known = volume.view_superblock(|raw| raw.was_mounted_at(path));
+        let recorded = known.and_then(|known| match known {
+            true => Ok(()),
+            false => volume.change(1, |handle| {
+                volume.edit_superblock(handle, |raw| raw.set_last_mounted(path))
+            }),
         });
         // Nothing depends on it: while it is frozen, say, it stays unrecorded. Damage was reported.
         let _ = self.report("record_mount_path", NO_INODE, recorded);

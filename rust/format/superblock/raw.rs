@@ -332,6 +332,13 @@ impl RawSuperblock {
         self.kbytes_written.set(kib);
     }
 
+    /// Whether it says that the file system was last mounted at `path` (cut to 64 bytes).
+    pub fn was_mounted_at(&self, path: &[u8]) -> bool {
+        let mut field = [0; 64];
+        fill(&mut field, path);
+        self.last_mounted == field
+    }
+
     /// Sets where the file system was last mounted (cut to 64 bytes).
     pub fn set_last_mounted(&mut self, path: &[u8]) {
         fill(&mut self.last_mounted, path);

@@ -298,6 +298,22 @@ fn superblock_is_kept() {
 }
 
 #[test]
+fn a_disk_mounted_where_it_was_is_not_written() {
+    let device = Recording::new(mkfs(16 * MIB, &["-M", "/somewhere"]));
+    let fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    let writes_of = |path: &[u8]| {
+        let before = device.events().len();
+        fs.fs.record_mount_path(path);
+        fs.fs.sync(true).unwrap();
+        let events = device.events_from(before);
+        events.iter().filter(|event| event.write().is_some()).count()
+    };
+    assert_eq!(writes_of(b"/somewhere"), 0);
+    assert!(writes_of(b"/elsewhere") > 0);
+    fs.unmount().unwrap();
+}
+
+#[test]
 fn refused_disks() {
     let mount = |args: &[&str], options: &MountOptions| {
         HostFs::mount(Recording::new(mkfs(16 * MIB, args)), options)
