@@ -306,7 +306,10 @@ fn a_disk_mounted_where_it_was_is_not_written() {
         fs.fs.record_mount_path(path);
         fs.fs.sync(true).unwrap();
         let events = device.events_from(before);
-        events.iter().filter(|event| event.write().is_some()).count()
+        events
+            .iter()
+            .filter(|event| event.write().is_some())
+            .count()
     };
     assert_eq!(writes_of(b"/somewhere"), 0);
     assert!(writes_of(b"/elsewhere") > 0);
