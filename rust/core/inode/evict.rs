@@ -92,10 +92,14 @@ impl Inode {
         // While it is in memory, that the record cannot be read does not keep it from being stored.
         let _table = self.table(volume)?;
         map.remove(volume, handle, range, spare, |handle, restarts| {
-            if restarts {
-                before_restart(handle)?;
-            }
-            self.store(volume, handle)
+            let entered = if restarts {
+                before_restart(handle)
+            } else {
+                Ok(())
+            };
+            // Also when that failed: what was freed so far must not stay in the record.
+            self.store(volume, handle)?;
+            entered
         })
     }
 
