@@ -98,8 +98,8 @@ impl Journal {
         }
     }
 
-    /// Does a step of the commit thread until it does not fail for want of memory: nobody could undo
-    /// what the transaction holds, and memory comes back. The step begins anew each time.
+    /// Does a step until it does not fail for want of memory: nobody could undo what the transaction holds,
+    /// and memory comes back. The step begins anew each time.
     pub(super) fn patiently<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
             match step() {

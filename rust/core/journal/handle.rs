@@ -9,7 +9,7 @@ use crate::core::cache::{Buffer, BufferMut};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::locks::HANDLE;
-use crate::core::platform::{clock, LockMapGuard, MutexGuard, NofsScope, GFP};
+use crate::core::platform::{clock, AllocError, LockMapGuard, MutexGuard, NofsScope, GFP};
 use crate::format::units::{DiskBlock, Tid};
 
 /// An open handle: its changes and those of all other handles of the transaction become durable
@@ -154,9 +154,7 @@ impl<'j> Handle<'j> {
         }
         if version.running != Some(self.tid) {
             self.credits = self.credits.checked_sub(1).ok_or(Error::CreditsExhausted)?;
-            let mut state = self.journal.state.lock();
-            let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
-            transaction.buffers.push(buffer.clone(), GFP)?;
+            self.note(|transaction| transaction.buffers.push(buffer.clone(), GFP))?;
             version.running = Some(self.tid);
         }
         let bytes = BufferMut::new(buffer.block(), version)?;
@@ -225,11 +223,9 @@ impl<'j> Handle<'j> {
             .ok_or(Error::CreditsExhausted)?;
         self.touched = true;
         let buffer = self.journal.cache.forget(block);
-        let mut state = self.journal.state.lock();
-        let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
-        transaction.revoked.push(block, GFP)?;
+        self.note(|transaction| transaction.revoked.push(block, GFP))?;
         if let Some(buffer) = buffer {
-            transaction.forgotten.push(buffer, GFP)?;
+            self.note(|transaction| transaction.forgotten.push(buffer.clone(), GFP))?;
         }
         Ok(())
     }
@@ -237,17 +233,27 @@ impl<'j> Handle<'j> {
     /// Blocks were freed: they may be allocated again when this transaction is durable.
     pub fn freed(&mut self, run: Run) -> Result {
         self.touched = true;
-        let mut state = self.journal.state.lock();
-        let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
-        // Files go from their ends, block by block.
-        if transaction
-            .freed
-            .last_mut()
-            .is_some_and(|last| last.join(run))
-        {
-            return Ok(());
-        }
-        Ok(transaction.freed.push(run, GFP)?)
+        self.note(|transaction| {
+            // Files go from their ends, block by block.
+            let last = transaction.freed.last_mut();
+            if last.is_some_and(|last| last.join(run)) {
+                return Ok(());
+            }
+            transaction.freed.push(run, GFP)
+        })
+    }
+
+    /// Notes something in the open transaction. Waits for the memory: without the note the journal would
+    /// have to stop, and an allocation may fail a task that is being killed while there still is some.
+    fn note(
+        &self,
+        mut note: impl FnMut(&mut Transaction) -> core::result::Result<(), AllocError>,
+    ) -> Result {
+        self.journal.patiently(|| {
+            let mut state = self.journal.state.lock();
+            let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
+            Ok(note(transaction)?)
+        })
     }
 
     /// Ends an operation with its result. One that broke off half-way must not become durable: then the
