@@ -214,7 +214,8 @@ impl Journal {
                 return Err(error);
             }
             if !state.is_pending(tid) {
-                return Ok(open);
+                // One that was empty may have been taken back, without a commit.
+                return Ok(open && !state.newest().is_before(tid));
             }
             self.durable.wait(&mut state);
         }
