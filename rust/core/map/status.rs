@@ -190,14 +190,8 @@ impl Pieces {
     /// The most that [`Self::prepare`] can lack for a border, also when others have doubled the pieces
     /// by then.
     pub(super) fn most(&self) -> Lack {
-        let pieces = self.chunks.first().map_or(0, |chunk| chunk.len());
-        let is_small = self.chunks.len() < 2 && 4 * (pieces + ADDED) < CHUNK;
         Lack {
-            chunk: if is_small {
-                4 * (pieces + ADDED)
-            } else {
-                CHUNK
-            },
+            chunk: CHUNK,
             list: 4 * self.chunks.len() + 4,
         }
     }
