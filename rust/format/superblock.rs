@@ -92,8 +92,6 @@ pub struct Superblock {
     pub ro_compat: RoCompat,
     /// The UUID.
     pub uuid: [u8; 16],
-    /// The label, padded with zeros.
-    pub volume_name: [u8; 16],
     /// `s_state`, see [`state`].
     pub state: u16,
     /// What to do on errors; `None` when the superblock does not say.
@@ -174,7 +172,6 @@ impl Superblock {
             incompat,
             ro_compat,
             uuid: raw.uuid,
-            volume_name: raw.volume_name,
             state: raw.state.get(),
             errors: raw.error_policy(),
             default_mount_opts: raw.default_mount_opts.get(),

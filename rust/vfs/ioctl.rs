@@ -2,6 +2,7 @@
 
 //! Commands of `ioctl`, the same for files and directories.
 
+use super::error::OrErrno;
 use super::{InodeExt, Rext4};
 use crate::format::bytes::le32;
 use crate::linux::fs::file::{Argument, File};
@@ -34,7 +35,8 @@ pub(super) fn ioctl(file: &File<Rext4>, command: u32, argument: Argument) -> Res
 /// The label, with a zero behind it. (There are 256 bytes for it.)
 fn get_label(file: &File<Rext4>, argument: Argument) -> Result<isize> {
     let mut text = [0; 17];
-    for (to, from) in text.iter_mut().zip(file.inode().fs().label()) {
+    let label = file.inode().fs().label().errno()?;
+    for (to, from) in text.iter_mut().zip(label) {
         if from == 0 {
             break;
         }

@@ -165,7 +165,9 @@ impl SuperOps for Rext4 {
     }
 
     fn unfreeze_fs(sb: &SuperBlock<Self>) -> Result {
-        sb.data().fs.thaw().errno()
+        // After an error it would stay frozen, and who waits would wait for ever; as it is, they get errors.
+        let _ = sb.data().fs.thaw();
+        Ok(())
     }
 
     fn shutdown(sb: &SuperBlock<Self>) {

@@ -54,13 +54,28 @@ impl Volume {
 
     /// Hands the superblock as it is in memory to `look`.
     pub fn view_superblock<R>(&self, look: impl FnOnce(&RawSuperblock) -> R) -> Result<R> {
-        let geometry = &self.superblock.geometry;
-        let at = geometry.superblock_block();
+        let at = self.superblock.geometry.superblock_block();
         let data = self.read(at, Kind::Superblock)?.data()?;
-        let record = data.get(geometry.superblock_offset()..).unwrap_or(&[]);
-        Ok(look(RawSuperblock::view(record).map_err(|fault| {
-            Error::Corrupt(Place::block(at), fault)
-        })?))
+        self.view_record(&data, look)
+    }
+
+    /// Hands the superblock as others have written it to `look`: what the driver has no say in is changed
+    /// below the mount, by way of the device's page cache.
+    pub fn view_administered<R>(&self, look: impl FnOnce(&RawSuperblock) -> R) -> Result<R> {
+        let at = self.superblock.geometry.superblock_block();
+        let failed = |error| Error::at_block(error, at);
+        let block = match self.device.cached_block(at.get()) {
+            Some(block) => block,
+            None => self.device.read_block(at.get()).map_err(failed)?,
+        };
+        self.view_record(&block, look)
+    }
+
+    fn view_record<R>(&self, block: &[u8], look: impl FnOnce(&RawSuperblock) -> R) -> Result<R> {
+        let geometry = &self.superblock.geometry;
+        let record = block.get(geometry.superblock_offset()..).unwrap_or(&[]);
+        let corrupt = |fault| Error::Corrupt(Place::block(geometry.superblock_block()), fault);
+        Ok(look(RawSuperblock::view(record).map_err(corrupt)?))
     }
 
     /// Sets the feature `large_file` when a file grows to `size` and it is not set yet. Spends one

@@ -8,7 +8,7 @@ use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::journal::{Journal, Quiet};
+use crate::core::journal::Quiet;
 use crate::core::platform::{log, Level};
 use crate::format::units::Ino;
 use core::sync::atomic::Ordering;
@@ -50,6 +50,7 @@ impl Filesystem {
 
     /// Ends all writing at once, as a power cut would: what is not durable is lost.
     pub fn shutdown(&self) {
+        self.shut_down.store(true, Ordering::Release);
         self.failed.store(true, Ordering::Release);
         if let Some(journal) = &self.volume.journal {
             journal.abort(Error::Shutdown);
@@ -215,17 +216,21 @@ impl Filesystem {
         self.report("freeze", NO_INODE, frozen)
     }
 
-    /// Ends [`Self::freeze`]; it stays frozen if that fails.
+    /// Ends [`Self::freeze`]. If that fails it ends all writing: what is written below a superblock that
+    /// says "clean" might not be recovered.
     pub fn thaw(&self) -> Result {
         if self.is_read_only() {
             return Ok(());
         }
-        let quiet = self.volume.journal().and_then(Journal::quiesce);
-        let thawed = quiet.and_then(|quiet| {
+        let journal = self.volume.journal()?;
+        let thawed = journal.quiesce().and_then(|quiet| {
             self.mark_in_use(&quiet)?;
             quiet.admit();
             Ok(())
         });
+        if let Err(error) = &thawed {
+            journal.abort(*error);
+        }
         self.report("thaw", NO_INODE, thawed)
     }
 

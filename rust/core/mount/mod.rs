@@ -59,6 +59,8 @@ pub struct Filesystem {
     read_only: AtomicBool,
     /// Nothing may be changed any more after an error.
     failed: AtomicBool,
+    /// It was shut down, by an administrator or because the device is gone.
+    shut_down: AtomicBool,
     /// What a clean unmount writes to `s_state`.
     state_bits: AtomicU16,
     /// Sectors the device had written when the mount began.
@@ -90,9 +92,9 @@ impl Filesystem {
         self.volume.superblock.uuid
     }
 
-    /// The label, padded with zeroes.
-    pub fn label(&self) -> [u8; 16] {
-        self.volume.superblock.volume_name
+    /// The label as it is now, padded with zeroes. Reads the disk if nobody has changed it lately.
+    pub fn label(&self) -> Result<[u8; 16]> {
+        self.volume.view_administered(|raw| raw.volume_name)
     }
 
     /// Whether nothing may be changed, be it asked for or after an error.
@@ -107,9 +109,7 @@ impl Filesystem {
 
     /// Whether it was shut down: unlike after an error, reading files fails as well.
     pub fn is_shut_down(&self) -> bool {
-        let journal = self.volume.journal.as_ref();
-        self.has_failed()
-            && journal.is_some_and(|journal| journal.aborted() == Some(Error::Shutdown))
+        self.shut_down.load(Ordering::Acquire)
     }
 
     /// The first and the last second that inodes can hold.

@@ -366,6 +366,7 @@ impl Filesystem {
             options: Mutex::new((*options, effective), lock_class!("rext4_options"))?,
             read_only: AtomicBool::new(true),
             failed: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
             state_bits,
             sectors_at_mount,
             path_recorded: AtomicBool::new(false),

@@ -71,6 +71,7 @@ fn administered_below(size: u64, args: &[&str]) -> (Recording, HostFs) {
 fn a_label_given_below_a_mount_stays() {
     for (size, args) in DISKS {
         let (device, mut fs) = administered_below(*size, args);
+        assert_eq!(fs.fs.label(), Ok(*b"a longish label!"));
         // The one before is still in the log, and goes home first.
         fs.fs.freeze().unwrap();
         assert!(administered(&device.contents()), "{args:?}");

@@ -297,6 +297,20 @@ fn superblock_is_kept() {
     assert!(after.contains("Filesystem state:         clean"), "{after}");
 }
 
+/// A device goes bad before it goes away.
+#[test]
+fn a_shutdown_after_an_error() {
+    let device = Recording::new(mkfs(16 * MIB, &["-e", "remount-ro"]));
+    let mut fs = HostFs::mount(device, &MountOptions::default()).unwrap();
+    fs.fs.test_error("found");
+    assert!(fs.fs.has_failed() && !fs.fs.is_shut_down());
+    assert_eq!(fs.create("/a", 0o644), Err(Error::ReadOnly));
+    fs.fs.shutdown();
+    assert!(fs.fs.is_shut_down());
+    assert_eq!(fs.create("/a", 0o644), Err(Error::Shutdown));
+    fs.abandon();
+}
+
 #[test]
 fn a_disk_mounted_where_it_was_is_not_written() {
     let device = Recording::new(mkfs(16 * MIB, &["-M", "/somewhere"]));

@@ -171,6 +171,36 @@ fn a_freeze_that_fails() {
     }
 }
 
+/// Who waits for a thaw gets an error if it fails, and does not wait for ever.
+#[test]
+fn a_thaw_that_fails() {
+    let image = mkfs(SIZE, SMALL_LOG);
+    let run = |plan: fn(u64) -> Plan, nth| {
+        let device = Failing::new(image.clone(), Plan::Never);
+        let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+        fs.create("/before", 0o644).unwrap();
+        fs.fs.freeze().unwrap();
+        let begin = device.count();
+        device.set_plan(plan(begin + nth));
+        let thawed = fs.fs.thaw();
+        let count = device.count() - begin;
+        device.set_plan(Plan::Never);
+        assert_eq!(fs.create("/after", 0o644).is_ok(), thawed.is_ok());
+        assert_eq!(fs.fs.has_failed(), thawed.is_err());
+        fs.resolve("/before").unwrap();
+        let crashed = device.contents();
+        fs.abandon();
+        survives(crashed, "/before");
+        count
+    };
+    let requests = run(|_| Plan::Never, 0);
+    assert!(requests > 0);
+    for nth in 0..requests {
+        run(Plan::Once, nth);
+        run(Plan::From, nth);
+    }
+}
+
 /// A device that takes its time for a flush.
 #[derive(Clone)]
 struct Slow(Recording);
