@@ -142,6 +142,8 @@ impl Inode {
 
     /// The inode has given up its block of attributes.
     fn forget_xattr_block(&self, volume: &Volume, handle: &mut Handle<'_>) -> Result {
+        // After this an error stops the journal, with what the map then says.
+        drop(handle.write(&self.table(volume)?)?);
         if let Some(map) = &self.map {
             map.lose_other();
         }
