@@ -75,20 +75,6 @@ impl Attr {
         (self.valid() & valid::SIZE != 0).then_some(self.0.ia_size.unsigned_abs())
     }
 
-    /// The new mode, when it changes.
-    pub fn mode(&self) -> Option<u16> {
-        (self.valid() & valid::MODE != 0).then_some(self.0.ia_mode)
-    }
-
-    /// The new modification time, when it changes.
-    pub fn mtime(&self) -> Option<Time> {
-        let time = self.0.ia_mtime;
-        (self.valid() & valid::MTIME != 0).then_some(Time {
-            sec: time.tv_sec,
-            nsec: time.tv_nsec as u32,
-        })
-    }
-
     /// The new owner, as it is to be on the disk, when it changes.
     pub fn uid<F: FileSystem>(&self, idmap: &IdMap, inode: &Inode<F>) -> Option<u32> {
         if self.valid() & valid::UID == 0 {

@@ -5,7 +5,6 @@
 //! C header: `include/linux/dcache.h`.
 
 use super::inode::Inode;
-use super::sb::SuperBlock;
 use super::FileSystem;
 use crate::linux::bindings;
 use core::marker::PhantomData;
@@ -16,7 +15,7 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// The dentry is live, belongs to a [`SuperBlock<F>`], and the lock of its directory (or a
+/// The dentry is live, belongs to a [`SuperBlock<F>`](super::sb::SuperBlock), and the lock of its directory (or a
 /// reference from an open file or path) keeps name and inode as they are.
 #[repr(transparent)]
 pub struct Dentry<F: FileSystem>(Opaque<bindings::dentry>, PhantomData<F>);
@@ -52,11 +51,5 @@ impl<F: FileSystem> Dentry<F> {
             let inode = (*self.as_raw()).d_inode;
             (!inode.is_null()).then(|| Inode::from_raw(inode))
         }
-    }
-
-    /// The mount.
-    pub fn sb(&self) -> &SuperBlock<F> {
-        // SAFETY: The type invariant; the superblock outlives its dentries.
-        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
     }
 }

@@ -145,11 +145,6 @@ impl<F: FileSystem> Inode<F> {
         self.mode() & 0o170_000
     }
 
-    /// Whether it is a directory.
-    pub fn is_dir(&self) -> bool {
-        self.file_type() == 0o040_000
-    }
-
     /// Whether it is a regular file.
     pub fn is_regular(&self) -> bool {
         self.file_type() == 0o100_000
@@ -177,12 +172,6 @@ impl<F: FileSystem> Inode<F> {
     pub fn gid(&self) -> u32 {
         // SAFETY: The inode is live.
         unsafe { bindings::i_gid_read(self.as_raw()) }
-    }
-
-    /// The device that a special file stands for (`dev_t`).
-    pub fn rdev(&self) -> u32 {
-        // SAFETY: Set before the inode was shared, constant since.
-        unsafe { (*self.as_raw()).i_rdev }
     }
 
     /// The generation number.
@@ -306,23 +295,6 @@ impl<F: FileSystem> Inode<F> {
     pub fn forget_acl(&self, kind: AclKind) {
         // SAFETY: The inode is live.
         unsafe { bindings::forget_cached_acl(self.as_raw(), kind.as_raw()) }
-    }
-
-    /// Sets `ctime`, and with `modified` also `mtime`, to now.
-    pub fn touch(&self, modified: bool) {
-        // SAFETY: The inode is live.
-        unsafe {
-            let now = bindings::inode_set_ctime_current(self.as_raw());
-            if modified {
-                (*self.as_raw()).i_mtime_sec = now.tv_sec;
-                (*self.as_raw()).i_mtime_nsec = now.tv_nsec as u32;
-            }
-        }
-    }
-
-    /// Marks the inode dirty, all of it. Calls `dirty_inode`, so it may start a journal handle.
-    pub fn mark_dirty(&self) {
-        self.mark_dirty_as(dirty::INODE);
     }
 
     /// Marks the inode dirty; `what` are [`dirty`] bits.

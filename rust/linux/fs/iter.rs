@@ -39,13 +39,6 @@ impl IovIter<'_> {
         unsafe { bindings::iov_iter_truncate(self.0, count) }
     }
 
-    /// The bits in which addresses or lengths of the pieces differ from 0: their common alignment is
-    /// the lowest of them.
-    pub fn alignment(&self) -> usize {
-        // SAFETY: The type invariant.
-        unsafe { bindings::iov_iter_alignment(self.0) }
-    }
-
     /// Copies `bytes` to the iterator's memory; returns how many could be.
     pub fn copy_to(&mut self, bytes: &[u8]) -> usize {
         // SAFETY: The type invariant; the call copies at most that many bytes out of the slice.

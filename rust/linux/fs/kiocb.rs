@@ -86,14 +86,10 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
         self.has(bindings::IOCB_APPEND)
     }
 
-    /// Whether it must be durable when it returns.
-    pub fn is_dsync(&self) -> bool {
-        self.has(bindings::IOCB_DSYNC)
-    }
-
-    /// Whether a torn write must be impossible (`RWF_ATOMIC`).
-    pub fn is_atomic(&self) -> bool {
-        self.has(bindings::IOCB_ATOMIC)
+    /// Lets its end come by interrupt: who waits for that does not poll.
+    pub(in crate::linux) fn do_not_poll(&self) {
+        // SAFETY: The type invariant; the flags are the callback's until the I/O has begun.
+        unsafe { (*self.0).ki_flags &= !bindings::IOCB_HIPRI };
     }
 
     /// Whether the caller waits, in contrast to asynchronous I/O.

@@ -122,20 +122,6 @@ impl<F: FileSystem> SuperBlock<F> {
         self.flags() & (flag::SYNCHRONOUS | flag::DIRSYNC) != 0
     }
 
-    /// Whether it is past mounting and before unmounting (`SB_ACTIVE`).
-    pub fn is_active(&self) -> bool {
-        self.flags() & flag::ACTIVE != 0
-    }
-
-    /// Makes the mount read-only for good, after an error.
-    pub fn force_read_only(&self) {
-        // SAFETY: As file systems do on errors: a lone bit set, readers look at the word as a whole.
-        unsafe {
-            let flags = ptr::addr_of_mut!((*self.as_raw()).s_flags);
-            flags.write_volatile(flags.read_volatile() | flag::RDONLY);
-        }
-    }
-
     /// The short name of the device, for messages.
     pub fn id(&self) -> &CStr {
         // SAFETY: `s_id` is a terminated string, set before `fill_super`.
@@ -169,15 +155,6 @@ impl<F: FileSystem> SuperBlock<F> {
         Ok(unsafe { DraftInode::from_raw(inode) })
     }
 
-    /// Finds inode `ino` only if it is in the inode cache. May sleep.
-    pub fn find_inode(&self, ino: u64) -> Option<ARef<Inode<F>>> {
-        // SAFETY: The superblock is live; the call returns NULL or a referenced inode that is ours.
-        unsafe {
-            let inode = bindings::ilookup(self.as_raw(), ino);
-            Some(ARef::from_raw(ptr::NonNull::new(inode)?.cast()))
-        }
-    }
-
     /// Writes back all dirty data and metadata of the mount and waits (as `sync(2)`).
     ///
     /// The caller must hold `s_umount`: while mounting, unmounting, remounting, syncing.
@@ -185,18 +162,6 @@ impl<F: FileSystem> SuperBlock<F> {
         folio::might_wait();
         // SAFETY: The superblock is live.
         to_result(unsafe { bindings::sync_filesystem(self.as_raw()) })
-    }
-
-    /// Starts writing back dirty inodes because space runs short, unless that would have to wait.
-    pub fn start_writeback(&self) {
-        folio::might_wait();
-        // SAFETY: The superblock is live; the call takes `s_umount` only if it is free.
-        unsafe {
-            bindings::try_to_writeback_inodes_sb(
-                self.as_raw(),
-                bindings::wb_reason_WB_REASON_FS_FREE_SPACE,
-            )
-        }
     }
 
     /// Waits until the bookkeeping of all data writes that have ended so far is done.
@@ -277,8 +242,6 @@ pub mod flag {
     pub const POSIXACL: usize = bindings::SB_POSIXACL;
     /// Changes of times alone may stay in memory for long.
     pub const LAZYTIME: usize = bindings::SB_LAZYTIME;
-    /// Between mounting and unmounting.
-    pub const ACTIVE: usize = bindings::SB_ACTIVE;
 }
 
 /// A superblock that is being filled in: nobody else sees it.

@@ -147,6 +147,7 @@ pub fn write<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     wait: bool,
 ) -> Result<(Kiocb<'a, F>, Result<usize>)> {
     let flags = if wait {
+        iocb.do_not_poll();
         bindings::IOMAP_DIO_FORCE_WAIT
     } else {
         0

@@ -130,11 +130,6 @@ impl Flags {
         self.has(bindings::IOMAP_ZERO)
     }
 
-    /// Only to tell somebody.
-    pub const fn is_report(self) -> bool {
-        self.has(bindings::IOMAP_REPORT)
-    }
-
     /// For a write to mapped memory: a folio is locked.
     pub const fn is_fault(self) -> bool {
         self.has(bindings::IOMAP_FAULT)
