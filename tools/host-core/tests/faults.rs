@@ -256,7 +256,6 @@ fn some_allocations_fail() {
     run_out_of_memory(&["-b", "1024", "-J", "size=1"], 13, 7);
 }
 
-/// What e2fsprogs and the C driver look at after an error: the journal's errno, the state, the fields.
 /// Memory runs short while one run of data over the end of a group becomes part of its file: the bitmaps
 /// have of it what the file has, and what is left can be finished later.
 #[test]
@@ -276,11 +275,14 @@ fn memory_runs_short_between_groups() {
         let landed = fs.complete(ino, &submitted);
         Shortage::end();
         let hit = shortage.count() > n;
-        assert_eq!(landed.is_err(), hit, "{n}");
+        // For notes of the journal it waits.
+        assert!(hit || landed.is_ok(), "{n}: {landed:?}");
         // What must be whole stops the journal.
         if fs.sync().is_ok() {
             replug(device.contents(), &Tree::new(), "power cut");
-            fs.complete(ino, &submitted).unwrap();
+            if landed.is_err() {
+                fs.complete(ino, &submitted).unwrap();
+            }
         }
         drop(inode);
         let _ = fs.unmount();
@@ -290,6 +292,7 @@ fn memory_runs_short_between_groups() {
     }
 }
 
+/// What e2fsprogs and the C driver look at after an error: the journal's errno, the state, the fields.
 #[test]
 fn a_stopped_journal_says_why() {
     let image = mkfs(SIZE, &["-b", "1024"]);
