@@ -8,6 +8,7 @@ mod common;
 use common::{Model, Op};
 use host_core::core::error::Error;
 use host_core::core::mount::{ErrorPolicy, MountOptions};
+use host_core::host::device::Backend;
 use host_core::host::recording::Recording;
 use host_core::hostfs::HostFs;
 use host_core::testing::{assert_clean, debugfs, mkfs, run, Random, TempFile};
@@ -79,6 +80,60 @@ fn errors_continue() {
         "{stats}"
     );
     assert!(stats.contains("clean with errors"), "{stats}");
+}
+
+/// A truncation over many groups takes several transactions, for which the file has to become an orphan, and the
+/// orphans' block is broken: what was freed by then is not the file's any more.
+#[test]
+fn a_truncation_that_cannot_become_an_orphan() {
+    let args = [
+        "-b",
+        "1024",
+        "-g",
+        "512",
+        "-N",
+        "512",
+        "-J",
+        "size=1",
+        "-O",
+        "orphan_file",
+    ];
+    let image = mkfs(160 << 20, &args);
+    let orphans: usize = debugfs(&image, "blocks <12>")
+        .split_whitespace()
+        .find_map(|word| word.parse().ok())
+        .unwrap();
+    let device = Recording::new(image);
+    let options = MountOptions {
+        errors: Some(ErrorPolicy::Continue),
+        ..MountOptions::default()
+    };
+    let mut fs = HostFs::mount(device.clone(), &options).unwrap();
+    fs.create("/file", 0o644).unwrap();
+    for part in 0..140 {
+        fs.write("/file", part << 20, &[7; 1 << 20]).unwrap();
+        fs.sync().unwrap();
+    }
+    fs.fs.freeze().and_then(|()| fs.fs.thaw()).unwrap();
+    fs.fs.reclaim(100_000);
+    let at = orphans as u64 * 1024 + 1020;
+    let mut good = [0; 4];
+    device.read_at(at, &mut good).unwrap();
+    device.write_at(at, &[!good[0], 0, 0, 0]).unwrap();
+    let cut = fs.truncate("/file", 0);
+    assert!(matches!(cut, Err(Error::Corrupt(..))), "{cut:?}");
+    fs.fs.sync(true).unwrap();
+    let mut crashed = device.contents();
+    fs.abandon();
+    crashed[at as usize..][..4].copy_from_slice(&good);
+    let device = Recording::new(crashed);
+    let fs = HostFs::mount(device.clone(), &options).unwrap();
+    fs.unmount().unwrap();
+    let file = TempFile::with(&device.contents());
+    let (_, text) = run("e2fsck", &["-fn"], &file.0);
+    // The size may lie before what is left.
+    let blocks = ["i_blocks", "bitmap differences"];
+    assert!(!blocks.iter().any(|what| text.contains(what)), "{text}");
 }
 
 #[test]
