@@ -255,7 +255,6 @@ impl Filesystem {
     pub(super) fn abort_noticed(&self, error: &Error) {
         let device = &self.volume.device;
         if *error == Error::Shutdown {
-            self.failed.store(true, Ordering::Release);
             return;
         }
         let finding = Finding {

@@ -86,19 +86,8 @@ fn errors_continue() {
 /// orphans' block is broken: what was freed by then is not the file's any more.
 #[test]
 fn a_truncation_that_cannot_become_an_orphan() {
-    let args = [
-        "-b",
-        "1024",
-        "-g",
-        "512",
-        "-N",
-        "512",
-        "-J",
-        "size=1",
-        "-O",
-        "orphan_file",
-    ];
-    let image = mkfs(160 << 20, &args);
+    let args = "-b 1024 -g 512 -N 512 -J size=1 -O orphan_file";
+    let image = mkfs(160 << 20, &args.split(' ').collect::<Vec<_>>());
     let orphans: usize = debugfs(&image, "blocks <12>")
         .split_whitespace()
         .find_map(|word| word.parse().ok())

@@ -262,6 +262,7 @@ fn some_allocations_fail() {
 fn memory_runs_short_between_groups() {
     let args = ["-b", "1024", "-g", "512", "-N", "512", "-J", "size=1"];
     let image = mkfs(12 << 20, &args);
+    let mut failures = 0;
     for n in 0.. {
         let device = Failing::new(image.clone(), Plan::Never);
         let mut fs = HostFs::mount(device.clone(), &WATCHFUL).unwrap();
@@ -277,6 +278,7 @@ fn memory_runs_short_between_groups() {
         let hit = shortage.count() > n;
         // For notes of the journal it waits.
         assert!(hit || landed.is_ok(), "{n}: {landed:?}");
+        failures += u32::from(landed.is_err());
         // What must be whole stops the journal.
         if fs.sync().is_ok() {
             replug(device.contents(), &Tree::new(), "power cut");
@@ -290,6 +292,7 @@ fn memory_runs_short_between_groups() {
             break;
         }
     }
+    assert!(failures > 0);
 }
 
 /// What e2fsprogs and the C driver look at after an error: the journal's errno, the state, the fields.
