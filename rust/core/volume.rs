@@ -8,6 +8,7 @@ use super::error::{Error, Place, Result};
 use super::journal::{Handle, Journal, OpenJournal};
 use super::platform::{Arc, Device};
 use crate::format::fault::Fault;
+use crate::format::inode::Timestamp;
 use crate::format::superblock::Superblock;
 use crate::format::units::DiskBlock;
 
@@ -44,6 +45,12 @@ impl Volume {
             return Err(Error::Corrupt(Place { ino, block }, Fault::BlockUsedTwice));
         }
         self.cache.fresh(&self.device, block, kind)
+    }
+
+    /// The time for stamps.
+    pub fn now(&self) -> Timestamp {
+        let (sec, nsec) = self.device.now();
+        Timestamp { sec, nsec }
     }
 
     /// The journal, or [`Error::ReadOnly`] without one.

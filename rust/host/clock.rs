@@ -15,7 +15,7 @@ pub fn stop_at(seconds: i64) {
 }
 
 /// Seconds and nanoseconds since 1970.
-pub fn now() -> (i64, u32) {
+pub(super) fn now() -> (i64, u32) {
     let stopped = STOPPED.load(Ordering::Relaxed);
     if stopped != 0 {
         return (stopped, 0);

@@ -4,6 +4,7 @@
 
 use super::alloc::AllocError;
 use super::block::Block;
+use super::clock;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -170,6 +171,11 @@ impl Device {
     pub fn set_block_size(&self, bytes: u32) -> Result<(), DeviceError> {
         self.block_size.store(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Seconds and nanoseconds since 1970.
+    pub fn now(&self) -> (i64, u32) {
+        clock::now()
     }
 
     /// The size of the device, in bytes.

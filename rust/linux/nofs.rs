@@ -17,7 +17,7 @@ pub struct NofsScope {
 }
 
 impl NofsScope {
-    /// Begins a scope; scopes nest.
+    /// Begins a scope. One within another ends before that: it puts back only what it has changed.
     pub fn enter() -> Self {
         // SAFETY: It changes the current task's own flags.
         let before = unsafe { bindings::memalloc_nofs_save() };

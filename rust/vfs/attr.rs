@@ -170,11 +170,7 @@ fn resize(inode: &Inode<Rext4>, size: u64) -> Result {
     let done = inode.fs().truncate(settled).errno();
     if done.is_err() {
         // What the disk still has belongs to the file.
-        inode.set_size(if size > old {
-            old
-        } else {
-            core.disk_size().min(old).max(size)
-        });
+        inode.set_size(core.disk_size().clamp(old.min(size), old.max(size)));
     }
     if size == 0 && old > 0 {
         inode.data().rewritten.store(true, Relaxed);

@@ -246,6 +246,7 @@ fn direct_part<'a>(
     if count == 0 {
         return Ok((iocb, Ok(0)));
     }
+    iocb.do_not_poll();
     inode.wait_for_direct_io();
     iocb.modified()?;
     let old = inode.size();

@@ -114,7 +114,7 @@ fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Filesystem) -> Result {
         .set_max_bytes(fs.max_file_size())
         .set_times(granularity, min, max)
         .set_uuid(&fs.uuid())
-        .set_cgroup_writeback()
+        .set_abilities()
         .set_xattr_handlers(&xattr::HANDLERS)
         .set_export_ops()
         .set_flags(flag::POSIXACL, 0);
@@ -171,7 +171,11 @@ impl SuperOps for Rext4 {
     }
 
     fn shutdown(sb: &SuperBlock<Self>) {
-        sb.data().fs.shutdown();
+        let fs = &sb.data().fs;
+        if !fs.is_shut_down() {
+            fs.shutdown();
+            sb.report_shutdown();
+        }
     }
 
     fn statfs(sb: &SuperBlock<Self>, stat: &mut StatFs) -> Result {
@@ -217,6 +221,12 @@ impl SuperOps for Rext4 {
         }
         if options.verify {
             kernel::seq_print!(to, ",verify");
+        }
+        // Not options, but where everybody looks who wonders about a mount.
+        if sb.data().fs.is_shut_down() {
+            kernel::seq_print!(to, ",shutdown");
+        } else if sb.data().fs.has_failed() {
+            kernel::seq_print!(to, ",emergency_ro");
         }
         Ok(())
     }

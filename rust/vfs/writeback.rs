@@ -44,20 +44,22 @@ impl WritebackOps<Rext4> for Writeback {
         release(inode, start, end.saturating_sub(start));
     }
 
-    fn submit(inode: &Inode<Rext4>, write: &Write<'_, Rext4>) -> bool {
+    fn submit(inode: &Inode<Rext4>, write: &Write<'_, Rext4>, sent: bool) -> bool {
         let Ok(core) = inode.core() else {
             return false;
         };
         let end = write.pos().saturating_add(write.len());
         let ordered = write.is_unwritten() || end > core.disk_size();
-        events::ordered_submit(
-            inode.fs().device(),
-            core.ino(),
-            write.pos(),
-            write.len(),
-            write.sector(),
-            ordered,
-        );
+        if sent {
+            events::ordered_submit(
+                inode.fs().device(),
+                core.ino(),
+                write.pos(),
+                write.len(),
+                write.sector(),
+                ordered,
+            );
+        }
         ordered
     }
 }

@@ -3,7 +3,7 @@
 //! New inodes.
 
 use super::load::{place, FAST_SYMLINK};
-use super::{now, Inode, InodeKind};
+use super::{Inode, InodeKind};
 use crate::core::alloc::{NewInode as Taken, NewInodeKind};
 use crate::core::cache::Kind;
 use crate::core::error::{Error, Place, Result};
@@ -117,7 +117,7 @@ impl Inode {
         new: &NewInode,
         kind: InodeKind,
     ) -> InodeFields {
-        let time = now();
+        let time = volume.now();
         let parent = parent.fields();
         let superblock = &volume.superblock;
         let mut fields = InodeFields {

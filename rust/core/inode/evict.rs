@@ -2,7 +2,7 @@
 
 //! Making files shorter, longer, and nothing.
 
-use super::{now, Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
+use super::{Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::journal::Handle;
@@ -39,7 +39,7 @@ impl Inode {
         volume.change(self.truncate_credits(), |handle| {
             volume.note_large_file(handle, size)?;
             self.change(volume, handle, Touch::Data, |fields| {
-                let time = now();
+                let time = volume.now();
                 fields.size = size;
                 (fields.mtime, fields.ctime) = (time, time);
                 Ok(())
@@ -113,7 +113,7 @@ impl Inode {
             })?;
             self.release_xattr_block(volume, handle)?;
             orphans.remove(volume, handle, self.ino)?;
-            let (seconds, _) = crate::core::platform::clock::now();
+            let (seconds, _) = volume.device.now();
             // A deletion time of 0 would say that the inode is in use.
             let time = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
             self.store_deleted(volume, handle, time)?;

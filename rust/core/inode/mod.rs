@@ -33,7 +33,7 @@ pub use xattr::XATTR_CREDITS;
 
 use super::error::{Error, Place, Result};
 use super::map::FileMap;
-use super::platform::{clock, Mutex};
+use super::platform::Mutex;
 use crate::format::checksum::Seed;
 use crate::format::inode::{InodeFields, Timestamp};
 use crate::format::units::{DiskBlock, Ino, Tid};
@@ -108,12 +108,6 @@ pub struct Attributes {
     pub rdev: (u32, u32),
     /// The project.
     pub project: u32,
-}
-
-/// The time for stamps.
-pub fn now() -> Timestamp {
-    let (sec, nsec) = clock::now();
-    Timestamp { sec, nsec }
 }
 
 impl Inode {

@@ -2,7 +2,7 @@
 
 //! The extended attributes of an inode, from its record and its block.
 
-use super::{now, Inode, Touch};
+use super::{Inode, Touch};
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::{Handle, Run};
@@ -100,7 +100,7 @@ impl Inode {
             }
         }
         self.change(volume, handle, Touch::Attributes, |fields| {
-            fields.ctime = now();
+            fields.ctime = volume.now();
             Ok(())
         })
     }
@@ -165,7 +165,7 @@ impl Inode {
         if references(&data).map_err(corrupt)? == 1 {
             return Ok(buffer);
         }
-        let mut promise = volume.allocator.no_reservation();
+        let mut promise = volume.allocator.reserve(handle.journal(), 1)?;
         let block = volume
             .allocator
             .allocate_metadata(handle, self.ino, shared, &mut promise)?;

@@ -103,15 +103,20 @@ impl Journal {
     pub(super) fn patiently<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<T> {
         loop {
             match step() {
-                Err(Error::NoMemory) => {}
+                Err(Error::NoMemory) => self.wait_for_memory()?,
                 done => return done,
             }
-            let mut state = self.state.lock();
-            if let Some(why) = state.aborted {
-                return Err(why);
-            }
-            self.work.wait_timeout(&mut state, PAUSE);
         }
+    }
+
+    /// Waits a moment for memory that a step did not get which must not fail; fails when the journal has stopped.
+    pub fn wait_for_memory(&self) -> Result {
+        let mut state = self.state.lock();
+        if let Some(why) = state.aborted {
+            return Err(why);
+        }
+        self.work.wait_timeout(&mut state, PAUSE);
+        Ok(())
     }
 
     /// Leaves the reason of an abort in the journal superblock; a shutdown is no error of the disk's.
@@ -177,7 +182,7 @@ impl Journal {
         let free = self.state.lock().free;
         let log_blocks = self.patiently(|| log.write(&self.device, &sealed, free))?;
         let logged = Logged { sealed, log_blocks };
-        let record = self.patiently(|| log.commit_record(tid, clock::now()))?;
+        let record = self.patiently(|| log.commit_record(tid, self.device.now()))?;
         self.patiently(|| self.verify_logged(&log, start, &logged, &record))?;
         if let Some(why) = self.aborted() {
             return Err(why);

@@ -32,8 +32,8 @@ pub struct Handle<'j> {
     joined: bool,
     /// What lockdep sees of it; `None` while it waits for another transaction.
     open: Option<LockMapGuard>,
-    /// It has changed something in its transaction.
-    touched: bool,
+    /// What it has changed in its transaction.
+    changes: u64,
     _nofs: NofsScope,
 }
 
@@ -58,7 +58,7 @@ impl Journal {
             opened: clock::monotonic_ns(),
             joined: true,
             open: Some(open),
-            touched: false,
+            changes: 0,
             _nofs: nofs,
         })
     }
@@ -158,13 +158,18 @@ impl<'j> Handle<'j> {
             version.running = Some(self.tid);
         }
         let bytes = BufferMut::new(buffer.block(), version)?;
-        self.touched = true;
+        self.changes += 1;
         Ok(bytes)
     }
 
     /// Whether anything was changed under it since it began, or went on in another transaction.
     pub fn has_changed(&self) -> bool {
-        self.touched
+        self.changes > 0
+    }
+
+    /// Grows with each change: a step during which it did not can be done again.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether it may still change so many blocks and forget so many.
@@ -205,7 +210,7 @@ impl<'j> Handle<'j> {
         self.open = Some(HANDLE.hold());
         self.tid = self.journal.admit(credits, revocations)?;
         self.joined = true;
-        self.touched = false;
+        self.changes = 0;
         (self.credits, self.revocations) = (credits, revocations);
         self.requested = credits;
         self.opened = clock::monotonic_ns();
@@ -221,7 +226,7 @@ impl<'j> Handle<'j> {
             .revocations
             .checked_sub(1)
             .ok_or(Error::CreditsExhausted)?;
-        self.touched = true;
+        self.changes += 1;
         let buffer = self.journal.cache.forget(block);
         self.note(|transaction| transaction.revoked.push(block, GFP))?;
         if let Some(buffer) = buffer {
@@ -232,7 +237,7 @@ impl<'j> Handle<'j> {
 
     /// Blocks were freed: they may be allocated again when this transaction is durable.
     pub fn freed(&mut self, run: Run) -> Result {
-        self.touched = true;
+        self.changes += 1;
         self.note(|transaction| {
             // Files go from their ends, block by block.
             let last = transaction.freed.last_mut();
@@ -260,7 +265,7 @@ impl<'j> Handle<'j> {
     /// journal stops before the handle is closed, and with it the transaction.
     pub fn end<T>(self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            if self.touched && self.stops_for(error) {
+            if self.has_changed() && self.stops_for(error) {
                 self.journal.abort(*error);
             }
         }

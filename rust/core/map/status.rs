@@ -73,7 +73,7 @@ pub(super) struct Lack {
 impl Spare {
     /// Allocates what a change lacked. Call without the lock.
     pub(super) fn provide(&mut self, lack: Lack) -> Result {
-        if lack.list > 0 {
+        if lack.list > self.list.capacity() {
             self.list = Vec::with_capacity(lack.list, GFP)?;
         }
         // Room for chunks that come back as well: pushing them must not allocate.

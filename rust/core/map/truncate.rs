@@ -24,6 +24,16 @@ mod tests;
 /// Blocks of metadata that one step frees at most: each of them is a revoke record.
 const METADATA_STEP: u32 = 512;
 
+/// What came of a step.
+enum Step {
+    /// A part is gone.
+    Removed,
+    /// There was nothing to take away.
+    Nothing,
+    /// The credits and revocations that it needs, and the handle does not have.
+    Needs(u32, u32),
+}
+
 impl FileMap {
     /// The credits to start a handle with for [`Self::remove`], besides those it leaves the caller.
     pub fn credits_for_remove(&self) -> u32 {
@@ -39,7 +49,8 @@ impl FileMap {
     /// in the end, also when something failed after a change: it writes the inode (its root and block count) under the
     /// handle, so that no transaction frees blocks that the record still has. It is told whether a
     /// restart follows. Of the handle's credits and revocations `spare` each are left for it, and after
-    /// the end.
+    /// the end. A step that memory runs short in is done again, if it has changed nothing: half of a removal
+    /// must not stay, or blocks lie behind the end of the file.
     pub fn remove(
         &self,
         volume: &Volume,
@@ -73,30 +84,49 @@ impl FileMap {
         spare: u32,
     ) -> Result<Option<(u32, u32)>> {
         loop {
-            let (credits, revocations) = {
-                let mut inner = self.inner.lock();
-                let Some(extent) = inner.tree.last_in(volume, range)? else {
-                    self.finish_remove(volume, handle, &mut inner, spare)?;
-                    return Ok(None);
-                };
-                let part = self.step(&extent, range)?;
-                let credits = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
-                let revocations = spare.saturating_add(self.step_revocations(&inner, &part)?);
-                if handle.has(credits, revocations) {
-                    self.remove_part(volume, handle, &mut inner, &part)?;
-                    continue;
+            let changes = handle.changes();
+            match self.remove_last(volume, handle, range, spare) {
+                Ok(Step::Removed) => {}
+                Ok(Step::Nothing) => return Ok(None),
+                // Waiting for a transaction with the tree's lock held would stop those who are to end it.
+                Ok(Step::Needs(credits, revocations)) => {
+                    if !handle.reach(credits, revocations)? {
+                        return Ok(Some((credits, revocations)));
+                    }
                 }
-                (credits, revocations)
-            };
-            // Waiting for a transaction with the tree's lock held would stop those who are to end it.
-            if !handle.reach(credits, revocations)? {
-                return Ok(Some((credits, revocations)));
+                Err(Error::NoMemory) if handle.changes() == changes => {
+                    handle.journal().wait_for_memory()?;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
+    /// Takes the last part of `range` away.
+    fn remove_last(
+        &self,
+        volume: &Volume,
+        handle: &mut Handle<'_>,
+        range: BlockRange,
+        spare: u32,
+    ) -> Result<Step> {
+        let mut inner = self.inner.lock();
+        let Some(extent) = inner.tree.last_in(volume, range)? else {
+            self.finish_remove(volume, handle, &mut inner, spare)?;
+            return Ok(Step::Nothing);
+        };
+        let part = self.part(&extent, range)?;
+        let credits = spare.saturating_add(self.step_credits(volume, &inner, &part)?);
+        let revocations = spare.saturating_add(self.step_revocations(&inner, &part)?);
+        if !handle.has(credits, revocations) {
+            return Ok(Step::Needs(credits, revocations));
+        }
+        self.remove_part(volume, handle, &mut inner, &part)?;
+        Ok(Step::Removed)
+    }
+
     /// The part of an extent that the next step takes away.
-    fn step(&self, extent: &Extent, range: BlockRange) -> Result<Extent> {
+    fn part(&self, extent: &Extent, range: BlockRange) -> Result<Extent> {
         let whole = piece_of(extent).range;
         let mut part = whole.intersection(range).ok_or(Error::Invalid)?;
         if self.contents == Contents::Metadata && part.len() > METADATA_STEP {

@@ -5,7 +5,7 @@
 use super::{Filesystem, Inode, InodeKind, Resize, Settled, Timestamp};
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::inode::{now, Touch, XATTR_CREDITS};
+use crate::core::inode::{Touch, XATTR_CREDITS};
 use crate::core::map::{BlockRange, Mapping, Ordered};
 use crate::core::platform::{Vec, GFP};
 use crate::format::inode::MODE_KIND;
@@ -103,7 +103,7 @@ impl Filesystem {
         let set = self.volume.change(1, |handle| {
             inode.change(&self.volume, handle, Touch::Attributes, |fields| {
                 let [atime, mtime, ctime] = times();
-                let now = now();
+                let now = self.volume.now();
                 fields.atime = atime;
                 fields.mtime = newer(fields.mtime, mtime, now);
                 fields.ctime = newer(fields.ctime, ctime, now);
@@ -413,7 +413,7 @@ impl Filesystem {
 
     /// Stamps a change of the contents.
     pub fn touch(&self, inode: &Inode) -> Result {
-        let time = now();
+        let time = self.volume.now();
         self.set_times(inode, None, Some(time), Some(time))
     }
 }

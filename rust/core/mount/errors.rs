@@ -7,7 +7,7 @@ use super::Filesystem;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::{Journal, Quiet};
-use crate::core::platform::{clock, damage, halt, log, Level};
+use crate::core::platform::{damage, halt, log, Device, Level};
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
 use crate::format::units::{DiskBlock, Ino};
 use core::fmt;
@@ -56,8 +56,8 @@ struct Finding<'a> {
 }
 
 impl Finding<'_> {
-    fn note(&self) -> ErrorNote<'static> {
-        let (seconds, _) = clock::now();
+    fn note(&self, device: &Device) -> ErrorNote<'static> {
+        let (seconds, _) = device.now();
         ErrorNote {
             seconds: u64::try_from(seconds).unwrap_or(0),
             ino: (self.at.ino != Ino(0)).then_some(self.at.ino),
@@ -166,7 +166,7 @@ impl Filesystem {
         events::error(device, at.ino, at.block, finding.error);
         damage(device, format_args!("{finding}"), text);
         device.tell_watchers(finding.error.errno(), u64::from(at.ino.get()));
-        let note = finding.note();
+        let note = finding.note(&self.volume.device);
         match self.effective().errors {
             ErrorPolicy::Continue => self.record(&note),
             ErrorPolicy::RemountReadOnly => self.end_writing(finding.error, &note),
@@ -270,7 +270,7 @@ impl Filesystem {
             format_args!("Detected aborted journal: {}", Bare(error)),
         );
         device.tell_watchers(error.errno(), 0);
-        self.end_writing(error, &finding.note());
+        self.end_writing(error, &finding.note(&self.volume.device));
         if self.effective().errors == ErrorPolicy::Panic {
             halt(device, format_args!("panic forced after error: {finding}"));
         }

@@ -8,8 +8,8 @@ use crate::core::dir::{Directory, FileBlocks, Found, Width};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::inode::{
-    add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory, now,
-    Touch, ORPHAN_CREDITS,
+    add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory, Touch,
+    ORPHAN_CREDITS,
 };
 use crate::core::journal::Handle;
 use crate::core::platform::{Arc, ArcRoom, GFP};
@@ -73,7 +73,7 @@ impl Filesystem {
         edit: impl FnOnce(&mut InodeFields),
     ) -> Result {
         self.store_shape(handle, inode, directory, |fields| {
-            let time = now();
+            let time = self.volume.now();
             (fields.mtime, fields.ctime) = (time, time);
             edit(fields);
         })
@@ -361,7 +361,7 @@ impl Filesystem {
             // A file made without a name is an orphan until now.
             self.orphans.remove(&self.volume, handle, inode.ino())?;
             inode.change(&self.volume, handle, Touch::Data, |fields| {
-                fields.ctime = now();
+                fields.ctime = self.volume.now();
                 add_link(fields)
             })
         })
@@ -397,7 +397,7 @@ impl Filesystem {
     /// One name of a file is gone: its count shrinks, and without any it is an orphan.
     pub(super) fn drop_name_of(&self, handle: &mut Handle<'_>, inode: &Inode) -> Result {
         let last = inode.change(&self.volume, handle, Touch::Data, |fields| {
-            fields.ctime = now();
+            fields.ctime = self.volume.now();
             Ok(drop_link(fields))
         })?;
         if last {
@@ -429,7 +429,7 @@ impl Filesystem {
     pub(super) fn drop_directory(&self, handle: &mut Handle<'_>, inode: &Inode) -> Result {
         inode.change(&self.volume, handle, Touch::Data, |fields| {
             fields.links = 0;
-            fields.ctime = now();
+            fields.ctime = self.volume.now();
             Ok(())
         })?;
         self.orphans.add(&self.volume, handle, inode.ino())

@@ -17,7 +17,7 @@ use crate::core::events;
 use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
 use crate::core::journal::{Journal, Run, Settings, Start};
 use crate::core::locks;
-use crate::core::platform::{clock, lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
+use crate::core::platform::{lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::checksum::Checksums;
 use crate::format::fault::{Fault, SuperblockFault};
@@ -416,7 +416,7 @@ impl Filesystem {
     pub(super) fn go_writable(&self) -> Result {
         let quiet = self.volume.journal()?.quiesce()?;
         let device = &self.volume.device;
-        let (seconds, _) = clock::now();
+        let (seconds, _) = device.now();
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let signedness = self
             .volume

@@ -7,7 +7,7 @@ use super::{Filesystem, Inode, InodeKind};
 use crate::core::dir::Found;
 use crate::core::error::{Error, Result};
 use crate::core::inode::{
-    add_directory_link, drop_directory_link, has_room_for_directory, now, Touch, ORPHAN_CREDITS,
+    add_directory_link, drop_directory_link, has_room_for_directory, Touch, ORPHAN_CREDITS,
 };
 use crate::core::journal::Handle;
 use crate::format::dirent::FileType;
@@ -135,7 +135,7 @@ impl Filesystem {
         rename
             .inode
             .change(&self.volume, handle, Touch::Data, |fields| {
-                fields.ctime = now();
+                fields.ctime = self.volume.now();
                 Ok(())
             })?;
         match rename.target {

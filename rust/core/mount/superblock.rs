@@ -7,7 +7,7 @@ use crate::core::alloc::Statistics;
 use crate::core::cache::{BufferMut, Kind};
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Quiet;
-use crate::core::platform::{clock, Block, Device, WriteClass};
+use crate::core::platform::{Block, Device, WriteClass};
 use crate::core::volume::Volume;
 use crate::format::checksum::Checksums;
 use crate::format::features::{Incompat, RoCompat};
@@ -99,7 +99,7 @@ impl Filesystem {
     ) -> Result {
         let counts = self.volume.allocator.statistics();
         let written = self.kbytes_written();
-        let (seconds, _) = clock::now();
+        let (seconds, _) = self.volume.device.now();
         self.volume.edit_superblock_directly(quiet, |raw| {
             raw.set_free_blocks(counts.settled_free_blocks);
             raw.set_free_inodes(free_inodes(&counts));

@@ -251,6 +251,14 @@ impl Device {
         })
     }
 
+    /// Seconds and nanoseconds since 1970, as the VFS stamps inodes: the clock moves once in a tick, and in
+    /// between not behind what anybody has been stamped with (`ktime_get_coarse_real_ts64_mg`).
+    pub fn now(&self) -> (i64, u32) {
+        // SAFETY: Open: the type invariant; the device's own inode lives with it, and nobody stamps that here.
+        let time = unsafe { bindings::current_time((*(*self.raw()).bd_mapping).host) };
+        (time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+
     /// Whether there is anything in the device's page cache.
     fn has_cached(&self) -> bool {
         // SAFETY: Open: the type invariant. The mapping lives with the device; a word that is read whole.

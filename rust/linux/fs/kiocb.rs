@@ -87,7 +87,7 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
     }
 
     /// Lets its end come by interrupt: who waits for that does not poll.
-    pub(in crate::linux) fn do_not_poll(&self) {
+    pub fn do_not_poll(&self) {
         // SAFETY: The type invariant; the flags are the callback's until the I/O has begun.
         unsafe { (*self.0).ki_flags &= !bindings::IOCB_HIPRI };
     }

@@ -40,9 +40,9 @@ pub trait WritebackOps<F: FileSystem>: 'static {
     /// back what was promised for them. A folio is locked.
     fn discard(inode: &Inode<F>, start: u64, end: u64);
 
-    /// A gathered write is about to be sent. Whether [`SuperOps::finish_writeback`] is to see it when
-    /// it has ended.
-    fn submit(inode: &Inode<F>, write: &Write<'_, F>) -> bool;
+    /// A gathered write is about to be sent, or, if not `sent`, ends with an error at once. Whether
+    /// [`SuperOps::finish_writeback`] is to see it when it has ended.
+    fn submit(inode: &Inode<F>, write: &Write<'_, F>, sent: bool) -> bool;
 }
 
 /// One gathered write (`struct iomap_ioend`).
@@ -271,7 +271,8 @@ impl<F: FileSystem + SuperOps, W: WritebackOps<F>> WritebackVTable<F, W> {
             let write: *mut bindings::iomap_ioend = (*pass).wb_ctx.cast();
             let inode = Inode::<F>::from_raw((*pass).inode);
             // iomap's own handler would not tell of the end.
-            if W::submit(inode, &Write(write, PhantomData)) || bios_are_traced() {
+            let follows = W::submit(inode, &Write(write, PhantomData), error == 0);
+            if follows || bios_are_traced() {
                 let bio = ptr::addr_of_mut!((*write).io_bio);
                 (*bio).bi_end_io = Some(Completions::<F>::end_io);
                 // The worker of the mount is the task that it completes in.

@@ -132,7 +132,8 @@ pub fn read<F: FileSystem, T: IomapOps<F>>(
 }
 
 /// Writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also when the
-/// caller would not. Needs the inode's lock, at least shared. What is to be durable is when it has ended
+/// caller would not. One that may be waited for, as when a part turns out to be for the page cache, must not be
+/// polled ([`Kiocb::do_not_poll`]). Needs the inode's lock, at least shared. What is to be durable is when it has ended
 /// (`O_DSYNC`).
 ///
 /// Returns the request and the bytes transferred, or why none were: `ENOTBLK` when it must be done
@@ -147,7 +148,6 @@ pub fn write<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     wait: bool,
 ) -> Result<(Kiocb<'a, F>, Result<usize>)> {
     let flags = if wait {
-        iocb.do_not_poll();
         bindings::IOMAP_DIO_FORCE_WAIT
     } else {
         0

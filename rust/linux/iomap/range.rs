@@ -17,8 +17,8 @@ use kernel::prelude::*;
 /// Zeroes the bytes `start..start + len` in the page cache, where they are not holes anyway; returns
 /// whether there was something to zero.
 ///
-/// Needs the inode's lock and its invalidate lock, both exclusively. Nothing past the end of the file
-/// may be asked for. The zeroes reach the device by writing back.
+/// Needs the inode's lock and its invalidate lock, both exclusively. Folios that begin past the end
+/// of the file must not be asked for. The zeroes reach the device by writing back.
 pub fn zero_range<F: FileSystem, T: IomapWriteOps<F>>(
     inode: &Inode<F>,
     start: u64,

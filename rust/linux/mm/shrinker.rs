@@ -19,9 +19,9 @@ const STOP: usize = usize::MAX;
 
 /// A cache that can give memory back.
 ///
-/// Both are called by any task that allocates, with whatever locks it holds; but never within a scope
+/// Both are called by any task that allocates, with whatever locks it holds; `scan` but never within a scope
 /// or an allocation from which memory must not be reclaimed through file systems
-/// ([`crate::linux::nofs::NofsScope`]).
+/// ([`crate::linux::nofs::NofsScope`]). `count` is: it must take no lock under which anything is allocated.
 pub trait Shrink: Send + Sync + 'static {
     /// How many objects could be given back; quick and approximate.
     fn count(&self) -> usize;

@@ -7,6 +7,7 @@ use host_core::core::mount::{AttributeChanges, MountOptions, NewInode, Timestamp
 use host_core::format::acl::to_xattr;
 use host_core::format::units::FileBlock;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
+use host_core::host::caller;
 use host_core::host::recording::Recording;
 use host_core::host::shortage::Shortage;
 use host_core::hostfs::HostFs;
@@ -138,6 +139,34 @@ fn permissions_on_a_full_disk() {
     assert_eq!(list_of(&mut fs, "/f"), list(6, 6, 4));
     assert_eq!(fs.resolve("/f").unwrap().attributes().mode, 0o100_664);
     chmod(&mut fs, "/f", 0o600).unwrap();
+    assert_eq!(list_of(&mut fs, "/f"), list(6, 0, 0));
+    fs.unmount().unwrap();
+    assert_clean(&device.contents());
+}
+
+/// The copy of a shared block is not made out of what is kept for the superuser, or for what was promised.
+#[test]
+fn permissions_when_the_rest_is_the_superusers() {
+    let args = ["-b", "1024", "-I", "128"];
+    let device = Recording::new(image_with_lists(&args, true));
+    let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+    fs.create("/filler", 0o644).unwrap();
+    let (mut before, mut at) = (u64::MAX, 0);
+    while at != before {
+        before = at;
+        while fs.write("/filler", at, &[7; 1024]).is_ok() {
+            at += 1024;
+        }
+        // What was promised to nodes of the tree, and did not need, is free again.
+        fs.sync().unwrap();
+    }
+    assert!(fs.fs.statistics().free > 0);
+    assert_eq!(chmod(&mut fs, "/f", 0o600), Err(Error::NoSpace));
+    assert_eq!(list_of(&mut fs, "/f"), list(6, 6, 4));
+    caller::set_privileged(true);
+    let changed = chmod(&mut fs, "/f", 0o600);
+    caller::set_privileged(false);
+    assert_eq!(changed, Ok(()));
     assert_eq!(list_of(&mut fs, "/f"), list(6, 0, 0));
     fs.unmount().unwrap();
     assert_clean(&device.contents());

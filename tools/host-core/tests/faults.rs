@@ -13,6 +13,7 @@ use host_core::core::error::{Error, Result};
 use host_core::core::mount::{ErrorPolicy, MountOptions};
 use host_core::format::units::FileBlock;
 use host_core::host::failing::{Failing, Plan, Request};
+use host_core::host::recording::Recording;
 use host_core::host::shortage::Shortage;
 use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::{assert_clean, debugfs, mkfs, run, Random, TempFile};
@@ -293,6 +294,56 @@ fn memory_runs_short_between_groups() {
         }
     }
     assert!(failures > 0);
+}
+
+/// Memory runs short in a truncation over several transactions: nothing is changed, or all writing ends, or it is
+/// done. Never does a part of the file stay behind its end.
+#[test]
+fn memory_runs_short_in_a_long_truncation() {
+    let args = ["-b", "1024", "-J", "size=1"];
+    let device = Recording::new(mkfs(16 << 20, &args));
+    let mut fs = HostFs::mount(device.clone(), &WATCHFUL).unwrap();
+    fs.create("/file", 0o644).unwrap();
+    for n in 0..2500 {
+        fs.write("/file", n * 2048, &[7; 1000]).unwrap();
+        if n % 200 == 0 {
+            // Delayed pieces keep much space for tree nodes each.
+            fs.flush_all().unwrap();
+        }
+    }
+    fs.flush_all().unwrap();
+    let size = fs.resolve("/file").unwrap().attributes().size;
+    fs.unmount().unwrap();
+    let image = device.contents();
+    /// Fewer than a truncation makes.
+    const ALLOCATIONS: u64 = 200;
+    // Once without, to count.
+    let (mut done, mut allocations) = (0, 0);
+    for n in std::iter::once(u64::MAX).chain(sample(ALLOCATIONS, 60)) {
+        let device = Recording::new(image.clone());
+        let mut fs = HostFs::mount(device.clone(), &WATCHFUL).unwrap();
+        let inode = fs.resolve("/file").unwrap();
+        let shortage = Shortage::begin(n, 1);
+        let cut = fs.truncate("/file", 3000);
+        Shortage::end();
+        if fs.sync().is_ok() {
+            done += u32::from(cut.is_ok());
+            let now = inode.attributes();
+            match cut {
+                Ok(()) => assert_eq!((now.size, now.blocks), (3000, 4), "{n}"),
+                Err(_) => assert_eq!(now.size, size, "{n}"),
+            }
+            drop(inode);
+            fs.unmount().unwrap();
+            assert_clean(&device.contents());
+        } else {
+            drop(inode);
+            fs.abandon();
+        }
+        allocations = allocations.max(shortage.count());
+    }
+    // Most of them are for nodes of the tree, which are asked for again.
+    assert!(done > 15 && allocations > ALLOCATIONS);
 }
 
 /// What e2fsprogs and the C driver look at after an error: the journal's errno, the state, the fields.
