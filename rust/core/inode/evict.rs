@@ -70,6 +70,10 @@ impl Inode {
                 |handle| orphans.add(volume, handle, self.ino),
             )?;
         }
+        if self.fields().links == 0 {
+            // It stays one until it is deleted.
+            return Ok(());
+        }
         orphans.remove(volume, handle, self.ino)
     }
 

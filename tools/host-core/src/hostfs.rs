@@ -16,6 +16,9 @@ use crate::host::alloc::Arc;
 use crate::host::device::{Backend, Device};
 use std::collections::BTreeMap;
 
+/// The path of the file that was held open last, whatever its name is, as `/proc/self/fd` has it.
+pub const HELD: &str = "/proc/self/fd";
+
 /// An inode that somebody uses, with its pages.
 #[derive(Debug)]
 struct Node {
@@ -32,8 +35,8 @@ pub struct HostFs {
     /// The face of the file system.
     pub fs: Arc<Filesystem>,
     nodes: BTreeMap<u32, Node>,
-    /// Inodes that are held open: they outlive their names.
-    open: BTreeMap<u32, u32>,
+    /// Inodes that are held open, the last one last: they outlive their names.
+    open: Vec<u32>,
     /// The directory that paths begin at.
     root: Ino,
 }
@@ -67,7 +70,7 @@ impl HostFs {
         Ok(Self {
             fs: Filesystem::mount(device, &options)?,
             nodes: BTreeMap::new(),
-            open: BTreeMap::new(),
+            open: Vec::new(),
             root: Ino(2),
         })
     }
@@ -78,7 +81,7 @@ impl HostFs {
         Self {
             fs: self.fs.clone(),
             nodes: BTreeMap::new(),
-            open: BTreeMap::new(),
+            open: Vec::new(),
             root: Ino(2),
         }
     }
@@ -157,7 +160,7 @@ impl HostFs {
 
     /// Lets go of an inode: evicts it if it is not open.
     fn put(&mut self, ino: u32) -> Result {
-        if self.open.contains_key(&ino) {
+        if self.open.contains(&ino) {
             return Ok(());
         }
         let Some(node) = self.nodes.get(&ino) else {
@@ -189,6 +192,9 @@ impl HostFs {
 
     /// The inode at a path; symbolic links are not followed.
     pub fn resolve(&mut self, path: &str) -> Result<Arc<Inode>> {
+        if path == HELD {
+            return self.get(Ino(*self.open.last().ok_or(Error::NotFound)?));
+        }
         let mut inode = self.get(self.root)?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             let ino = self
@@ -303,7 +309,8 @@ impl HostFs {
             Some(ino) => Some(self.get_named(&new_dir, ino)?),
             None => None,
         };
-        if target.is_some() && inode.kind() == InodeKind::Regular {
+        let is_replaced = |target: &Arc<Inode>| target.ino() != inode.ino();
+        if target.as_ref().is_some_and(is_replaced) && inode.kind() == InodeKind::Regular {
             // Replacing means that the new contents are on the disk.
             self.flush(inode.ino())?;
         }
@@ -327,13 +334,32 @@ impl HostFs {
     /// Holds a file open, so that it outlives its names.
     pub fn hold(&mut self, path: &str) -> Result<Ino> {
         let ino = self.resolve(path)?.ino();
-        *self.open.entry(ino.get()).or_default() += 1;
+        self.keep(ino);
+        Ok(ino)
+    }
+
+    fn keep(&mut self, ino: Ino) {
+        self.open.retain(|&other| other != ino.get());
+        self.open.push(ino.get());
+    }
+
+    /// Makes a file without a name in a directory, and holds it.
+    pub fn temporary(&mut self, dir: &str, mode: u16) -> Result<Ino> {
+        let dir = self.resolve(dir)?;
+        let new = NewInode {
+            mode: 0o100_000 | mode,
+            ..NewInode::default()
+        };
+        let inode = self.fs.temporary(&dir, &new)?;
+        let ino = inode.ino();
+        self.adopt(inode);
+        self.keep(ino);
         Ok(ino)
     }
 
     /// Ends [`Self::hold`].
     pub fn release(&mut self, ino: Ino) -> Result {
-        self.open.remove(&ino.get());
+        self.open.retain(|&other| other != ino.get());
         match self.nodes.get(&ino.get()) {
             Some(node) if node.inode.fields().links == 0 => self.put(ino.get()),
             _ => Ok(()),
