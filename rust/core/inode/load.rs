@@ -69,7 +69,8 @@ pub(super) fn place(volume: &Volume, ino: Ino) -> Result<RecordPlace> {
     })
 }
 
-fn number(volume: &Volume, ino: Ino) -> Fault {
+/// The fault of a number that no inode can have, or not this way.
+pub(super) fn number(volume: &Volume, ino: Ino) -> Fault {
     let count = volume.superblock.geometry.inode_count();
     Fault::Inode(InodeFault::Number, u64::from(ino.get()), u64::from(count))
 }

@@ -14,6 +14,9 @@ use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::Ordering;
 
+/// What errors belong to that are no inode's.
+pub(super) const NO_INODE: Ino = Ino(0);
+
 /// How the format's own field names an error (`EXT4_ERR_*`).
 const fn code(error: &Error) -> u8 {
     match error {
