@@ -312,6 +312,8 @@ pub enum Fault {
     },
     /// Two structures claim the same block.
     BlockUsedTwice,
+    /// Nothing: the answer to damage is tried.
+    Tried,
     /// Of the superblock.
     Superblock(SuperblockFault, u64, u64),
     /// Of a group descriptor.
@@ -361,6 +363,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::BlockUsedTwice => f.write_str("the block is used by another structure as well"),
+            Self::Tried => f.write_str("nothing is wrong, the answer is tried"),
             Self::Short { record, need, have } => {
                 write!(f, "{record}: {have} bytes are too few, {need} are needed")
             }

@@ -8,6 +8,7 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::{Journal, Quiet};
 use crate::core::platform::{clock, damage, halt, log, Level};
+use crate::format::fault::Fault;
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
 use crate::format::units::{DiskBlock, Ino};
 use core::fmt;
@@ -156,7 +157,7 @@ impl Filesystem {
             function: "test_error",
             line: line!(),
             at: Place::default(),
-            error: &Error::Unsupported,
+            error: &Error::Corrupt(Place::default(), Fault::Tried),
         };
         if !self.has_failed() {
             self.answer(&finding, format_args!("{text}"));
