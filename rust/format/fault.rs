@@ -169,6 +169,9 @@ faults! {
         SymlinkZero(at, size) => "the symbolic link's target of {size} bytes has a zero at {at}",
         SymlinkHole(size, _) => "the symbolic link's target of {size} bytes has no place on the disk",
         SymlinkSize(size, limit) => "a symbolic link of {size} bytes is above {limit}",
+        OrphanTwice(ino, _) => "inode {ino} is an orphan twice",
+        OrphanFree(ino, _) => "inode {ino} is an orphan but not in use",
+        OrphanWhole(ino, links) => "inode {ino} is an orphan with {links} links and nothing to cut off",
     }
 }
 
@@ -309,6 +312,8 @@ pub enum Fault {
     },
     /// Two structures claim the same block.
     BlockUsedTwice,
+    /// Nothing: the answer to damage is tried.
+    Tried,
     /// Of the superblock.
     Superblock(SuperblockFault, u64, u64),
     /// Of a group descriptor.
@@ -358,6 +363,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::BlockUsedTwice => f.write_str("the block is used by another structure as well"),
+            Self::Tried => f.write_str("nothing is wrong, the answer is tried"),
             Self::Short { record, need, have } => {
                 write!(f, "{record}: {have} bytes are too few, {need} are needed")
             }

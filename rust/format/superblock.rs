@@ -108,7 +108,7 @@ pub struct Superblock {
     pub reserved_gid: u32,
     /// Where the journal is.
     pub journal: JournalPlace,
-    /// Head of the list of orphans, if any (checked to be an inode number).
+    /// Head of the list of orphans, if any; no number is impossible.
     pub last_orphan: Option<Ino>,
     /// Inode of the orphan file, if the feature is set.
     pub orphan_file: Option<Ino>,
@@ -165,7 +165,7 @@ impl Superblock {
                 return Err(bad(S::BlockCount, geometry.block_count(), have));
             }
         }
-        let inode = |ino: u32| (ino != 0 && ino <= geometry.inode_count()).then_some(Ino(ino));
+        let last_orphan = raw.last_orphan.get();
         let (min_extra_isize, want_extra_isize) = raw.extra_sizes(geometry.inode_size())?;
         Ok(Self {
             compat,
@@ -182,7 +182,7 @@ impl Superblock {
             reserved_gid: (u32::from(raw.def_resgid_hi.get()) << 16)
                 | u32::from(raw.def_resgid.get()),
             journal: raw.journal_place(&geometry)?,
-            last_orphan: inode(raw.last_orphan.get()),
+            last_orphan: (last_orphan != 0).then_some(Ino(last_orphan)),
             orphan_file: raw.orphan_file_place(&geometry)?,
             hash_seed: HashSeed(raw.hash_seed.map(|word| word.get())),
             hash_version: raw.hash_version()?,

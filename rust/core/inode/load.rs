@@ -12,7 +12,7 @@ use crate::core::map::{Contents, FileMap};
 use crate::core::platform::{log, Level, Mutex};
 use crate::core::volume::Volume;
 use crate::format::fault::{Fault, InodeFault};
-use crate::format::features::Incompat;
+use crate::format::features::{Compat, Incompat};
 use crate::format::geometry::special;
 use crate::format::inode::{InodeFields, InodeFlags};
 use crate::format::units::{DiskBlock, Ino};
@@ -35,12 +35,10 @@ pub enum Purpose {
 pub(super) const FAST_SYMLINK: u64 = 60;
 
 /// Inode flags whose meaning is not done here: such an inode is refused.
-const UNSUPPORTED: [(InodeFlags, &str); 5] = [
+const UNSUPPORTED: [(InodeFlags, &str); 3] = [
     (InodeFlags::INLINE_DATA, "inline data"),
     (InodeFlags::ENCRYPT, "encryption"),
-    (InodeFlags::EA_INODE, "an attribute's value in an inode"),
     (InodeFlags::VERITY, "verity"),
-    (InodeFlags::CASEFOLD, "case folding"),
 ];
 
 /// What an inode has that is not done here, if anything.
@@ -69,7 +67,8 @@ pub(super) fn place(volume: &Volume, ino: Ino) -> Result<RecordPlace> {
     })
 }
 
-fn number(volume: &Volume, ino: Ino) -> Fault {
+/// The fault of a number that no inode can have, or not this way.
+pub(super) fn number(volume: &Volume, ino: Ino) -> Fault {
     let count = volume.superblock.geometry.inode_count();
     Fault::Inode(InodeFault::Number, u64::from(ino.get()), u64::from(count))
 }
@@ -197,6 +196,20 @@ fn is_mapped(kind: InodeKind, fields: &InodeFields) -> bool {
     }
 }
 
+/// Whether flags do not go together, or not with the kind of inode or the features.
+fn contradict(volume: &Volume, kind: InodeKind, flags: InodeFlags) -> bool {
+    let superblock = &volume.superblock;
+    let inline = flags.has(InodeFlags::INLINE_DATA)
+        && (flags.has(InodeFlags::EXTENTS) || !superblock.incompat.has(Incompat::INLINE_DATA));
+    // These belong to features with which nothing is mounted.
+    let foreign = flags.has(InodeFlags::EA_INODE) || flags.has(InodeFlags::CASEFOLD);
+    let index = flags.has(InodeFlags::INDEX)
+        && !superblock.compat.has(Compat::DIR_INDEX)
+        && volume.checksums().enabled();
+    let frozen = flags.has(InodeFlags::IMMUTABLE) || flags.has(InodeFlags::APPEND);
+    inline || foreign || index || (kind == InodeKind::Symlink && frozen)
+}
+
 /// What must hold of a record beyond what its fields say one by one.
 fn check(
     volume: &Volume,
@@ -206,11 +219,7 @@ fn check(
     let geometry = &volume.superblock.geometry;
     let bad = |what, value| Err(Fault::Inode(what, value, 0));
     let block_size = u64::from(geometry.block_size());
-    let inline = fields.flags.has(InodeFlags::INLINE_DATA);
-    if inline
-        && (fields.flags.has(InodeFlags::EXTENTS)
-            || !volume.superblock.incompat.has(Incompat::INLINE_DATA))
-    {
+    if contradict(volume, kind, fields.flags) {
         return bad(InodeFault::Flags, u64::from(fields.flags.0));
     }
     let xattrs = fields.file_acl;

@@ -64,6 +64,8 @@ struct Known {
 pub struct Orphans {
     file: Option<OrphanFile>,
     known: Mutex<Known>,
+    /// What was wrong first in the orphan file, and what the chain ended at.
+    faults: [Option<Error>; 2],
 }
 
 impl Orphans {
@@ -79,14 +81,21 @@ impl Orphans {
             Some(ino) => Some(OrphanFile::open(volume, ino)?),
             None => None,
         };
-        if let Some(file) = &file {
-            file.collect(volume, &mut known)?;
-        }
-        collect_chain(volume, &mut known)?;
+        let in_file = match &file {
+            Some(file) => file.collect(volume, &mut known)?,
+            None => None,
+        };
+        let in_chain = collect_chain(volume, &mut known)?;
         Ok(Self {
             file,
             known: Mutex::new(known, locks::ORPHANS)?,
+            faults: [in_file, in_chain],
         })
+    }
+
+    /// What was found wrong when the orphans were looked for. What is behind it is not known.
+    pub fn faults(&self) -> impl Iterator<Item = Error> + '_ {
+        self.faults.iter().flatten().copied()
     }
 
     /// Whether there is an orphan file.
@@ -192,6 +201,27 @@ impl Orphans {
 }
 
 impl Known {
+    /// Takes an orphan of the chain in; the one that it names.
+    fn follow(&mut self, volume: &Volume, ino: Ino) -> Result<Option<Ino>> {
+        let geometry = &volume.superblock.geometry;
+        let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
+        if self.by_ino.get(&ino.get()).is_some() {
+            return Err(corrupt(twice(ino)));
+        }
+        if ino < geometry.first_ino() {
+            return Err(corrupt(super::load::number(volume, ino)));
+        }
+        geometry.check_ino(ino).map_err(corrupt)?;
+        let next = Inode::next_orphan(volume, ino)?;
+        if let Some(next) = next {
+            geometry.check_ino(next).map_err(corrupt)?;
+        }
+        self.chain.reserve(1, GFP)?;
+        self.by_ino.insert(ino.get(), Slot::Chain)?;
+        self.chain.push(ino, GFP)?;
+        Ok(next)
+    }
+
     /// A slot of the orphan file that nobody uses, below `slots`.
     fn free_slot(&mut self, slots: u32) -> Option<u32> {
         let words = slots.div_ceil(WORD);
@@ -277,22 +307,27 @@ impl OrphanFile {
             .saturating_mul(self.slots_per_block)
     }
 
-    /// Notes all entries.
-    fn collect(&self, volume: &Volume, known: &mut Known) -> Result {
+    /// Notes all entries. The first inode that has two, if any, is a fault.
+    fn collect(&self, volume: &Volume, known: &mut Known) -> Result<Option<Error>> {
         let words = usize::try_from(self.slots().div_ceil(WORD)).unwrap_or(0);
         known.used = Vec::from_elem(0u64, words, GFP)?;
-        let mut first = 0u32;
+        let (mut first, mut fault) = (0u32, None);
         for &block in &self.blocks {
             let data = volume.read(block, Kind::OrphanFile(self.owner))?.data()?;
             for (n, ino) in orphan_file::orphans(&data) {
                 let slot = first.saturating_add(n);
                 known.mark(slot, true);
-                known.by_ino.insert(ino.get(), Slot::File(slot))?;
+                if known.by_ino.get(&ino.get()).is_some() {
+                    let place = Place::new(ino, block);
+                    fault.get_or_insert(Error::Corrupt(place, twice(ino)));
+                } else {
+                    known.by_ino.insert(ino.get(), Slot::File(slot))?;
+                }
             }
             first = first.saturating_add(self.slots_per_block);
         }
         known.hint = 0;
-        Ok(())
+        Ok(fault)
     }
 
     /// Sets a slot. Spends one credit at most.
@@ -319,19 +354,23 @@ impl OrphanFile {
     }
 }
 
-/// Follows the chain from the superblock. It ends where an entry cannot be.
-fn collect_chain(volume: &Volume, known: &mut Known) -> Result {
-    let mut next = volume.superblock.last_orphan;
+fn twice(ino: Ino) -> Fault {
+    Fault::Inode(InodeFault::OrphanTwice, u64::from(ino.get()), 0)
+}
+
+/// Follows the chain from the superblock. Where it cannot go on it ends, with a fault.
+fn collect_chain(volume: &Volume, known: &mut Known) -> Result<Option<Error>> {
+    let (mut next, mut fault) = (volume.superblock.last_orphan, None);
     while let Some(ino) = next {
-        let seen = known.by_ino.get(&ino.get()).is_some();
-        if seen || volume.superblock.geometry.check_ino(ino).is_err() {
-            break;
-        }
-        known.by_ino.insert(ino.get(), Slot::Chain)?;
-        known.chain.push(ino, GFP)?;
-        next = Inode::next_orphan(volume, ino)?;
+        next = match known.follow(volume, ino) {
+            Err(error @ (Error::Corrupt(..) | Error::Io(_))) => {
+                fault = Some(error);
+                None
+            }
+            followed => followed?,
+        };
     }
     // Found newest first.
     known.chain.reverse();
-    Ok(())
+    Ok(fault)
 }

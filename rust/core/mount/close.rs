@@ -2,6 +2,7 @@
 
 //! Unmount, remount, sync, freeze.
 
+use super::errors::NO_INODE;
 use super::features::refuses_writing;
 use super::options::{wants_data_journal, Effective, ErrorPolicy, MountOptions, NO_DATA_JOURNAL};
 use super::superblock::free_inodes;
@@ -10,11 +11,7 @@ use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::journal::Quiet;
 use crate::core::platform::{log, Level};
-use crate::format::units::Ino;
 use core::sync::atomic::Ordering;
-
-/// Errors that belong to no inode.
-const NO_INODE: Ino = Ino(0);
 
 impl Filesystem {
     /// Ends the mount: all is committed and in its place, the superblock says that nothing is to be

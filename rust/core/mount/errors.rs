@@ -8,11 +8,15 @@ use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::{Journal, Quiet};
 use crate::core::platform::{damage, halt, log, Device, Level};
+use crate::format::fault::Fault;
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
 use crate::format::units::{DiskBlock, Ino};
 use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::Ordering;
+
+/// What errors belong to that are no inode's.
+pub(super) const NO_INODE: Ino = Ino(0);
 
 /// How the format's own field names an error (`EXT4_ERR_*`).
 const fn code(error: &Error) -> u8 {
@@ -153,7 +157,7 @@ impl Filesystem {
             function: "test_error",
             line: line!(),
             at: Place::default(),
-            error: &Error::Unsupported,
+            error: &Error::Corrupt(Place::default(), Fault::Tried),
         };
         if !self.has_failed() {
             self.answer(&finding, format_args!("{text}"));

@@ -3,6 +3,7 @@
 //! Mounting: what is on the disk is read, judged, recovered, opened, finished and marked, in this
 //! order. Nothing is written before the disk was judged.
 
+use super::errors::NO_INODE;
 use super::features::{refuses_reading, refuses_writing};
 use super::messages::advise;
 use super::options::{wants_data_journal, NO_DATA_JOURNAL};
@@ -20,7 +21,7 @@ use crate::core::locks;
 use crate::core::platform::{lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::checksum::Checksums;
-use crate::format::fault::{Fault, SuperblockFault};
+use crate::format::fault::{Fault, InodeFault, SuperblockFault};
 use crate::format::features::{Incompat, RoCompat};
 use crate::format::geometry::special;
 use crate::format::hash::Signedness;
@@ -378,14 +379,12 @@ impl Filesystem {
     fn prepare(&self, options: &MountOptions) -> Result {
         let root = Inode::load(&self.volume, special::ROOT, Purpose::Name)?;
         if root.kind() != InodeKind::Directory {
-            let fault = Fault::Inode(
-                crate::format::fault::InodeFault::Mode,
-                u64::from(root.attributes().mode),
-                0,
-            );
+            let mode = u64::from(root.attributes().mode);
+            let fault = Fault::Inode(InodeFault::Mode, mode, 0);
             return Err(Error::Corrupt(root.here(), fault));
         }
-        let finish = !self.orphans.is_empty() && self.volume.journal.is_some();
+        let left = !self.orphans.is_empty() || self.orphans.faults().next().is_some();
+        let finish = left && self.volume.journal.is_some();
         if !options.read_only {
             self.go_writable()?;
         }
@@ -477,6 +476,10 @@ impl Filesystem {
             }
         };
         let _ = chain.iter().all(|ino| finish(*ino));
+        for fault in self.orphans.faults() {
+            // It is for the log and the record; the mount goes on.
+            let _ = self.report("finish_orphans", NO_INODE, Err::<(), _>(fault));
+        }
         for ino in others.iter().take_while(|_| !self.has_failed()) {
             finish(*ino);
         }
@@ -499,17 +502,27 @@ impl Filesystem {
 
     /// Deletes (`true`) or truncates (`false`) one orphan.
     fn finish_orphan(&self, ino: Ino) -> Result<bool> {
-        let inode = Inode::load(&self.volume, ino, Purpose::Orphan)?;
-        if inode.fields().links == 0 {
+        let bad = |what, links| {
+            let fault = Fault::Inode(what, u64::from(ino.get()), links);
+            Error::Corrupt(Place::inode(ino), fault)
+        };
+        if !self.volume.allocator.is_inode_used(ino)? {
+            return Err(bad(InodeFault::OrphanFree, 0));
+        }
+        let inode = match Inode::load(&self.volume, ino, Purpose::Orphan) {
+            Err(Error::Stale) => return Err(bad(InodeFault::OrphanFree, 0)),
+            loaded => loaded?,
+        };
+        let links = inode.fields().links;
+        if links == 0 {
             inode.delete(&self.volume, &self.orphans)?;
             return Ok(true);
         }
+        if !inode.can_truncate() {
+            return Err(bad(InodeFault::OrphanWhole, u64::from(links)));
+        }
         self.volume.change(inode.truncate_credits(), |handle| {
-            if inode.can_truncate() {
-                inode.remove_from(&self.volume, &self.orphans, handle, inode.disk_size())
-            } else {
-                self.orphans.remove(&self.volume, handle, ino)
-            }
+            inode.remove_from(&self.volume, &self.orphans, handle, inode.disk_size())
         })?;
         Ok(false)
     }

@@ -333,22 +333,49 @@ fn a_size_with_nothing_behind_it() {
     disk.survives();
 }
 
-#[test]
-fn inline_data_and_extents() {
-    const INLINE_DATA: u32 = 0x1000_0000;
-    let mut disk = Disk::new(SMALL);
-    let inode = disk.inode("/plain");
-    let flags = disk.word(&inode, 0x20);
-    assert_ne!(flags & 0x8_0000, 0, "it has extents");
-    disk.put(&inode, 0x20, &(flags | INLINE_DATA).to_le_bytes());
+/// What is at `path` gets one more flag and cannot be used, which is noted.
+fn flag_is_refused(path: &str, flag: u32, disk: &mut Disk) {
+    let inode = disk.inode(path);
+    let flags = disk.word(&inode, 0x20) | flag;
+    disk.put(&inode, 0x20, &flags.to_le_bytes());
     let mut fs = disk.mount().unwrap();
-    let fault = fault_of(fs.resolve("/plain").unwrap_err());
-    assert_eq!(
-        fault,
-        Fault::Inode(InodeFault::Flags, u64::from(flags | INLINE_DATA), 0)
-    );
+    let fault = fault_of(fs.resolve(path).unwrap_err());
+    assert_eq!(fault, Fault::Inode(InodeFault::Flags, flags.into(), 0));
+    let record = fs.fs.error_record().unwrap();
+    assert_eq!((record.count, record.last.ino), (1, inode.owner));
     fs.abandon();
     disk.survives();
+}
+
+#[test]
+fn inline_data_and_extents() {
+    let mut disk = Disk::new(SMALL);
+    let flags = disk.word(&disk.inode("/plain"), 0x20);
+    assert_ne!(flags & 0x8_0000, 0, "it has extents");
+    flag_is_refused("/plain", 0x1000_0000, &mut disk);
+}
+
+/// The value of an attribute, a directory that ignores case, a symbolic link that may not change or only grow.
+#[test]
+fn flags_that_cannot_be() {
+    let lies = [
+        ("/plain", 0x20_0000),
+        ("/a", 0x4000_0000),
+        ("/short", 0x10),
+        ("/long", 0x20),
+    ];
+    for (path, flag) in lies {
+        flag_is_refused(path, flag, &mut Disk::new(SMALL));
+    }
+}
+
+#[test]
+fn an_index_without_its_feature() {
+    let mut disk = Disk::new(SMALL);
+    let superblock = disk.place(Kind::Superblock, 0);
+    let features = disk.word(&superblock, 0x5c) & !0x20;
+    disk.put(&superblock, 0x5c, &features.to_le_bytes());
+    flag_is_refused("/large", 0x1000, &mut disk);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::disk::{fault_of, Disk, OLD, SMALL};
 use host_core::core::error::{self, Error};
 use host_core::core::mount::AttributeChanges;
-use host_core::format::fault::{DirFault, Fault, InodeFault, XattrFault};
+use host_core::format::fault::{DirFault, Fault, HtreeFault, InodeFault, XattrFault};
 use host_core::format::units::Ino;
 use host_core::format::xattr::POSIX_ACL_ACCESS;
 use host_core::hostfs::HostFs;
@@ -230,10 +230,13 @@ fn an_index_in_circles() {
     }
     let mut fs = disk.mount().unwrap();
     let before = disk.device.reads();
-    let _ = fs.names("/large", 100);
-    let _ = fs.resolve("/large/not-there");
-    let made = fs.link("/plain", "/large/new").unwrap_err();
-    assert!(matches!(fault_of(made), Fault::Htree(..) | Fault::Dir(..)));
+    let listed = fault_of(fs.names("/large", 100).unwrap_err());
+    assert!(matches!(listed, Fault::Htree(HtreeFault::Block, _, 166)));
+    let looked = fs.resolve("/large/not-there").map(drop);
+    assert_eq!(looked, Err(Error::NotFound));
+    let made = fault_of(fs.link("/plain", "/large/new").unwrap_err());
+    // A node is no leaf: its empty entry leaves no room for the checksum.
+    assert_eq!(made, Fault::Dir(DirFault::RecordPastEnd, 1024, 0));
     assert!(disk.device.reads() - before < 400);
     fs.abandon();
     disk.survives();

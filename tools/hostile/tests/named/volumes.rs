@@ -5,11 +5,14 @@
 use crate::disk::{fault_of, Disk, CHAIN, DIRTY, OLD, SMALL, WIDE};
 use host_core::core::cache::FUNCTIONS;
 use host_core::core::error::Error;
+use host_core::core::mount::MountOptions;
 use host_core::format::checksum;
 use host_core::format::fault::{
-    ExtentFault, Fault, GroupFault, JournalFault, OrphanFault, SuperblockFault as S,
+    ExtentFault, Fault, GroupFault, InodeFault, JournalFault, OrphanFault, SuperblockFault as S,
 };
-use hostile::places::Kind;
+use host_core::hostfs::{HostFs, Tree};
+use hostile::overlay::Overlay;
+use hostile::places::{Kind, Place};
 
 #[test]
 fn absurd_geometry() {
@@ -316,8 +319,23 @@ fn a_journal_superblock_that_lies() {
     }
 }
 
+/// The tree as it is without the log.
+fn unreplayed_tree(disk: &Disk) -> Tree {
+    let device = Overlay::new(disk.seed.image.clone());
+    let options = MountOptions {
+        read_only: true,
+        no_recovery: true,
+        ..MountOptions::default()
+    };
+    let mut fs = HostFs::mount(device, &options).unwrap();
+    let tree = fs.tree().unwrap();
+    fs.abandon();
+    tree
+}
+
 /// A log without an end: every block is a descriptor, or a revoke block, of the same transaction.
-/// The search ends where it began, and nothing is replayed.
+/// The search ends where it began, and nothing is replayed: the tree is the one on the disk, and only the
+/// superblock and the log change.
 #[test]
 fn a_log_that_goes_round() {
     for kind in [1u8, 5] {
@@ -332,13 +350,24 @@ fn a_log_that_goes_round() {
             block[12..28].copy_from_slice(&[0, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
         let size = u64::from(disk.seed.places.block_size);
-        for at in &disk.seed.places.log[1..] {
-            disk.device.put(at.get() * size, &block);
+        let log: Vec<u64> = disk.seed.places.log.iter().map(|at| at.get()).collect();
+        for at in &log[1..] {
+            disk.device.put(at * size, &block);
         }
+        let tree = unreplayed_tree(&disk);
         let before = disk.device.reads();
-        let fs = disk.mount().unwrap();
+        let mut fs = disk.mount().unwrap();
         let reads = disk.device.reads() - before;
         assert!(reads < 3 * 1024, "{reads} reads");
+        assert_eq!(fs.fs.error_record().unwrap().count, 0);
+        for (at, _) in disk.device.changes() {
+            let block = at / size;
+            assert!(
+                block == 1 || log.contains(&block),
+                "block {block} was written"
+            );
+        }
+        assert!(fs.tree().unwrap() == tree, "another tree");
         fs.abandon();
     }
 }
@@ -432,24 +461,90 @@ fn a_log_with_another_superblock() {
     }
 }
 
+/// A disk whose chain of orphans is these inodes, the last of which names `end`.
+fn chained(orphans: &[Place], end: u32, disk: &mut Disk) {
+    let superblock = disk.place(Kind::Superblock, 0);
+    let owners = orphans.iter().map(|place| place.owner).chain([end]);
+    let holders = [(superblock, 0xe8)].into_iter();
+    let holders = holders.chain(orphans.iter().map(|place| (*place, 0x14)));
+    for ((place, at), ino) in holders.zip(owners) {
+        disk.put(&place, at, &ino.to_le_bytes());
+    }
+    // As if no log were to be replayed, which would bring the true chain back.
+    let features = disk.word(&superblock, 0x60);
+    disk.put(&superblock, 0x60, &(features & !4).to_le_bytes());
+}
+
+/// One error was found when orphans were finished, of this inode.
+fn one_bad_orphan(fs: &HostFs, ino: u32) {
+    let record = fs.fs.error_record().unwrap();
+    assert_eq!(
+        (record.count, record.last.ino, record.last.code),
+        (1, ino, 5)
+    );
+    assert!(record.last.function.starts_with(b"finish_orphans\0"));
+    assert_ne!((record.last.seconds, record.last.line), (0, 0));
+}
+
 #[test]
 fn a_chain_of_orphans_that_loops() {
-    for next in [None, Some(2u32), Some(8), Some(0x00ff_ffff), Some(127)] {
+    // Back to the only one; to the root directory, the journal, behind all inodes, to a free one.
+    for end in [None, Some(2u32), Some(8), Some(0x00ff_ffff), Some(127)] {
         let mut disk = Disk::new(CHAIN);
-        let superblock = disk.place(Kind::Superblock, 0);
         let plain = disk.inode("/plain");
-        disk.put(&superblock, 0xe8, &plain.owner.to_le_bytes());
-        // Its own next, or one that cannot be.
-        disk.put(&plain, 0x14, &next.unwrap_or(plain.owner).to_le_bytes());
-        // As if no log were to be replayed, which would bring the true chain back.
-        let features = disk.word(&superblock, 0x60);
-        disk.put(&superblock, 0x60, &(features & !4).to_le_bytes());
+        let end = end.unwrap_or(plain.owner);
+        chained(&[plain], end, &mut disk);
         let mut fs = disk.mount().unwrap();
+        // A number that none can have makes the one that has it bad.
+        let bad = if end > 128 { plain.owner } else { end };
+        one_bad_orphan(&fs, bad);
         // With links it is no orphan, and stays.
         assert_eq!(fs.read("/plain").unwrap().len(), 5000);
         fs.unmount().unwrap();
         assert!(disk.device.reads() < 3000);
     }
+}
+
+/// Two deleted files that name each other: both go, and the second sight of the first is an error.
+#[test]
+fn orphans_without_links_that_name_each_other() {
+    let mut disk = Disk::new(CHAIN);
+    let two = [disk.inode("/plain"), disk.inode("/pieces")];
+    for place in &two {
+        disk.put(place, 0x1a, &[0, 0]);
+    }
+    chained(&two, two[0].owner, &mut disk);
+    let mut fs = disk.mount().unwrap();
+    one_bad_orphan(&fs, two[0].owner);
+    for path in ["/plain", "/pieces"] {
+        fault_of(fs.resolve(path).unwrap_err());
+    }
+    fs.unmount().unwrap();
+    let superblock = disk.place(Kind::Superblock, 0);
+    assert_eq!(disk.word(&superblock, 0xe8), 0, "the chain is not empty");
+    assert!(disk.device.reads() < 3000);
+}
+
+#[test]
+fn a_chain_of_orphans_that_begins_nowhere() {
+    for first in [8u32, 127, 0x00ff_ffff] {
+        let mut disk = Disk::new(CHAIN);
+        chained(&[], first, &mut disk);
+        let fs = disk.mount().unwrap();
+        one_bad_orphan(&fs, first);
+        fs.unmount().unwrap();
+    }
+}
+
+/// A symbolic link that is in its inode has no blocks: nothing of it can wait to be cut off.
+#[test]
+fn an_orphan_with_nothing_to_cut_off() {
+    let mut disk = Disk::new(CHAIN);
+    let link = disk.inode("/short");
+    chained(&[link], 0, &mut disk);
+    let fs = disk.mount().unwrap();
+    one_bad_orphan(&fs, link.owner);
+    fs.unmount().unwrap();
 }
 
 #[test]
@@ -491,6 +586,10 @@ fn an_orphan_file_that_names_the_living() {
     let features = disk.word(&superblock, 0x64);
     disk.put(&superblock, 0x64, &(features | 0x1_0000).to_le_bytes());
     let mut fs = disk.mount().unwrap();
+    // One is there twice, two are free.
+    let record = fs.fs.error_record().unwrap();
+    assert_eq!((record.count, record.first.ino), (3, disk.ino("/plain")));
+    assert_eq!((record.last.ino, record.last.code), (121, 5));
     assert_eq!(fs.read("/plain").unwrap().len(), 5000);
     assert_eq!(fs.names("/a", 10).unwrap().len(), 3);
     assert_eq!(fs.create("/still", 0o644).map(drop), Ok(()));
@@ -502,11 +601,6 @@ fn a_root_that_is_no_directory() {
     let mut disk = Disk::new(SMALL);
     let root = *disk.seed.places.inode(2).unwrap();
     disk.put(&root, 0, &0o100_644u16.to_le_bytes());
-    match disk.mount() {
-        Err(error) => drop(fault_of(error)),
-        Ok(mut fs) => {
-            assert_eq!(fs.names("", 10).map(drop), Err(Error::NotDirectory));
-            fs.abandon();
-        }
-    }
+    let fault = disk.mount_fault();
+    assert_eq!(fault, Fault::Inode(InodeFault::Mode, 0o100_644, 0));
 }
