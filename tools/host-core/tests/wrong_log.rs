@@ -113,39 +113,61 @@ fn is_target(block: &[u8]) -> bool {
 /// What may be wrong in any log, with the error unless a checksum tells of it first; and what only checksums
 /// see.
 const ANYWHERE: &[(&str, &str, Pick)] = &[
-    ("a descriptor's magic number", "is no record of", |block, disk| {
-        disk.tags(block).map(|_| 0)
+    (
+        "a descriptor's magic number",
+        "is no record of",
+        |block, disk| disk.tags(block).map(|_| 0),
+    ),
+    (
+        "a descriptor's sequence number",
+        "is no record of",
+        |block, disk| disk.tags(block).map(|_| 11),
+    ),
+    (
+        "the block number of the first tag",
+        "as it was committed",
+        |block, disk| disk.tags(block).map(|tags| tags[0] + 3),
+    ),
+    (
+        "the block number of the last tag",
+        "as it was committed",
+        |block, disk| disk.tags(block)?.last().map(|tag| tag + 3),
+    ),
+    (
+        "a tag that is escaped without a reason",
+        "as it was committed",
+        |block, disk| {
+            let mut tags = disk.tags(block)?.into_iter();
+            tags.find(|tag| block[tag + FLAGS] & 1 == 0)
+                .map(|tag| tag + FLAGS)
+        },
+    ),
+    (
+        "a tag that is not escaped",
+        "as it was committed",
+        |block, disk| {
+            let mut tags = disk.tags(block)?.into_iter();
+            tags.find(|tag| block[tag + FLAGS] & 1 != 0)
+                .map(|tag| tag + FLAGS)
+        },
+    ),
+    ("contents", "as it was committed", |block, _| {
+        is_target(block).then_some(100)
     }),
-    ("a descriptor's sequence number", "is no record of", |block, disk| {
-        disk.tags(block).map(|_| 11)
-    }),
-    ("the block number of the first tag", "as it was committed", |block, disk| {
-        disk.tags(block).map(|tags| tags[0] + 3)
-    }),
-    ("the block number of the last tag", "as it was committed", |block, disk| {
-        disk.tags(block)?.last().map(|tag| tag + 3)
-    }),
-    ("a tag that is escaped without a reason", "as it was committed", |block, disk| {
-        let mut tags = disk.tags(block)?.into_iter();
-        tags.find(|tag| block[tag + FLAGS] & 1 == 0)
-            .map(|tag| tag + FLAGS)
-    }),
-    ("a tag that is not escaped", "as it was committed", |block, disk| {
-        let mut tags = disk.tags(block)?.into_iter();
-        tags.find(|tag| block[tag + FLAGS] & 1 != 0)
-            .map(|tag| tag + FLAGS)
-    }),
-    ("contents", "as it was committed", |block, _| is_target(block).then_some(100)),
     ("the end of contents", "as it was committed", |block, _| {
         is_target(block).then_some(BLOCK - 1)
     }),
     ("how much is revoked", "revoke", |block, _| {
         (kind(block)? == BlockType::Revoke).then_some(14)
     }),
-    ("a revoked block", "not those of the transaction", |block, disk| {
-        let last = 16 + if disk.tag == 8 { 4 } else { 8 } - 1;
-        (kind(block)? == BlockType::Revoke).then_some(last)
-    }),
+    (
+        "a revoked block",
+        "not those of the transaction",
+        |block, disk| {
+            let last = 16 + if disk.tag == 8 { 4 } else { 8 } - 1;
+            (kind(block)? == BlockType::Revoke).then_some(last)
+        },
+    ),
 ];
 
 const CHECKSUMS: &[(&str, &str, Pick)] = &[
@@ -195,7 +217,10 @@ fn fails(disk: &Arc<Disk>, (what, said, wrong): (&str, &str, Pick)) {
     assert!(pick.lock().unwrap().is_none(), "{what}: nothing was wrong");
     let text = error.to_string();
     let is_said = text.contains(said) || disk.sums && text.contains("checksum");
-    assert!(is_said && matches!(error, Error::Corrupt(..)), "{what}: {text}");
+    assert!(
+        is_said && matches!(error, Error::Corrupt(..)),
+        "{what}: {text}"
+    );
 
     assert!(fs.fs.has_failed(), "{what}");
     assert_eq!(fs.create("/more", 0o644), Err(Error::ReadOnly), "{what}");
