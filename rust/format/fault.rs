@@ -254,7 +254,7 @@ faults! {
     JournalFault {
         Magic(found, _) => "the magic number is {found:#x}, not 0xc03b3998",
         BlockType(found, want) => "the block type is {found} where {want} belongs",
-        Sequence(found, want) => "the sequence number is {found} where {want} belongs",
+        NoRecord(at, tid) => "log block {at} is no record of transaction {tid}",
         BlockSize(found, want) => "the block size is {found}, the file system's is {want}",
         Length(blocks, limit) => "a length of {blocks} blocks is not between 1024 and {limit}",
         FirstBlock(first, len) => "the first log block {first} does not fit a journal of {len} blocks",
@@ -267,6 +267,8 @@ faults! {
         NoRoom(at, limit) => "no room for a record at offset {at} before {limit}",
         Shared(block, _) => "block {block} is in the journal twice",
         Target(block, at) => "log block {at} is meant for disk block {block}, which the journal must not write",
+        NotCommitted(block, at) => "log block {at} does not bring disk block {block} as it was committed",
+        OtherList(blocks, revoked) => "the log lists {blocks} blocks and {revoked} revoked ones, not those of the transaction",
         NoLastTag(at, _) => "the tags end at offset {at} without a last one",
         BlockTooLarge(block, _) => "the block number {block} does not fit a tag without 64-bit numbers",
     }

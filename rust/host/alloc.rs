@@ -2,6 +2,7 @@
 
 //! Fallible allocation with the kernel's signatures.
 
+use super::ledger::Charge;
 use super::shortage;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -18,13 +19,19 @@ pub struct Flags;
 pub const GFP: Flags = Flags;
 
 /// A growable array (`kernel::alloc::KVVec`).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Vec<T>(std::vec::Vec<T>);
+#[derive(Debug)]
+pub struct Vec<T> {
+    items: std::vec::Vec<T>,
+    charge: Charge,
+}
 
 impl<T> Vec<T> {
     /// An empty array; allocates nothing.
     pub const fn new() -> Self {
-        Self(std::vec::Vec::new())
+        Self {
+            items: std::vec::Vec::new(),
+            charge: Charge::NONE,
+        }
     }
 
     /// An empty array with room for `capacity` elements.
@@ -32,14 +39,15 @@ impl<T> Vec<T> {
         if capacity > 0 {
             shortage::admit()?;
         }
-        Ok(Self(std::vec::Vec::with_capacity(capacity)))
+        Ok(Self::counted(std::vec::Vec::with_capacity(capacity)))
     }
 
     /// Room for `additional` more elements.
     pub fn reserve(&mut self, additional: usize, _: Flags) -> Result<(), AllocError> {
-        if additional > self.0.capacity() - self.0.len() {
+        if additional > self.items.capacity() - self.items.len() {
             shortage::admit()?;
-            self.0.reserve(additional);
+            self.items.reserve(additional);
+            self.charge.resize::<T>(self.items.capacity());
         }
         Ok(())
     }
@@ -47,36 +55,43 @@ impl<T> Vec<T> {
     /// Appends one element.
     pub fn push(&mut self, value: T, flags: Flags) -> Result<(), AllocError> {
         self.reserve(1, flags)?;
-        self.0.push(value);
+        self.items.push(value);
         Ok(())
     }
 
     /// How many elements fit without another allocation.
     pub fn capacity(&self) -> usize {
-        self.0.capacity()
+        self.items.capacity()
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.items.clear();
     }
 
     /// Shortens to `len`.
     pub fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        self.items.truncate(len);
     }
 
     /// Keeps the elements for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
-        self.0.retain_mut(keep);
+        self.items.retain_mut(keep);
     }
 
     /// Removes the element at `index`; `Err` when there is none.
     pub fn remove(&mut self, index: usize) -> Result<T, RemoveError> {
-        if index < self.0.len() {
-            Ok(self.0.remove(index))
+        if index < self.items.len() {
+            Ok(self.items.remove(index))
         } else {
             Err(RemoveError)
+        }
+    }
+
+    fn counted(items: std::vec::Vec<T>) -> Self {
+        Self {
+            charge: Charge::of::<T>(items.capacity()),
+            items,
         }
     }
 }
@@ -87,13 +102,13 @@ impl<T: Clone> Vec<T> {
         if len > 0 {
             shortage::admit()?;
         }
-        Ok(Self(std::vec![value; len]))
+        Ok(Self::counted(std::vec![value; len]))
     }
 
     /// Appends copies of `other`'s elements.
     pub fn extend_from_slice(&mut self, other: &[T], flags: Flags) -> Result<(), AllocError> {
         self.reserve(other.len(), flags)?;
-        self.0.extend_from_slice(other);
+        self.items.extend_from_slice(other);
         Ok(())
     }
 }
@@ -108,26 +123,56 @@ impl<T> Default for Vec<T> {
     }
 }
 
+impl<T: PartialEq> PartialEq for Vec<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.items == other.items
+    }
+}
+
+impl<T: Eq> Eq for Vec<T> {}
+
 impl<T> Deref for Vec<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.items
     }
 }
 
 impl<T> DerefMut for Vec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.items
     }
 }
 
 impl<T> IntoIterator for Vec<T> {
     type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
+    type IntoIter = IntoIter<T>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter {
+            items: self.items.into_iter(),
+            _charge: self.charge,
+        }
+    }
+}
+
+/// The elements of a [`Vec`], by value.
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    items: std::vec::IntoIter<T>,
+    _charge: Charge,
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.items.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
     }
 }
 
@@ -136,19 +181,24 @@ impl<'a, T> IntoIterator for &'a Vec<T> {
     type IntoIter = std::slice::Iter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.items.iter()
     }
 }
 
 /// A shared value (`kernel::sync::Arc`): no weak references.
 #[derive(Debug)]
-pub struct Arc<T>(std::sync::Arc<T>);
+pub struct Arc<T>(std::sync::Arc<Counted<T>>);
+
+#[derive(Debug)]
+struct Counted<T> {
+    value: T,
+    _charge: Charge,
+}
 
 impl<T> Arc<T> {
     /// Moves `value` to the heap, with one reference.
-    pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
-        shortage::admit()?;
-        Ok(Self(std::sync::Arc::new(value)))
+    pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
+        Ok(ArcRoom::new(flags)?.fill(value))
     }
 
     /// Whether both point to the same value.
@@ -159,18 +209,21 @@ impl<T> Arc<T> {
 
 /// Memory for a shared value that is not there yet.
 #[derive(Debug)]
-pub struct ArcRoom<T>(PhantomData<T>);
+pub struct ArcRoom<T>(Charge, PhantomData<T>);
 
 impl<T> ArcRoom<T> {
     /// Takes the memory.
     pub fn new(_: Flags) -> Result<Self, AllocError> {
         shortage::admit()?;
-        Ok(Self(PhantomData))
+        Ok(Self(Charge::of::<T>(1), PhantomData))
     }
 
     /// Moves `value` there, with one reference.
     pub fn fill(self, value: T) -> Arc<T> {
-        Arc(std::sync::Arc::new(value))
+        Arc(std::sync::Arc::new(Counted {
+            value,
+            _charge: self.0,
+        }))
     }
 }
 
@@ -184,6 +237,6 @@ impl<T> Deref for Arc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.0.value
     }
 }

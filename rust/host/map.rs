@@ -3,45 +3,58 @@
 //! Ordered maps: a plain one (`kernel::rbtree`) and one with a lock of its own (`kernel::xarray`).
 
 use super::alloc::{AllocError, Arc};
+use super::ledger::Charge;
 use super::shortage;
-use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What a map has in a ledger for each entry: the kernel's node is three words.
+type Node<K, V> = (K, V, [usize; 3]);
+
 /// An ordered map.
 #[derive(Debug)]
-pub struct RBTree<K, V>(BTreeMap<K, V>);
+pub struct RBTree<K, V> {
+    entries: BTreeMap<K, V>,
+    charge: Charge,
+}
 
 impl<K: Ord, V> RBTree<K, V> {
     /// An empty map; allocates nothing.
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self {
+            entries: BTreeMap::new(),
+            charge: Charge::NONE,
+        }
     }
 
     /// Puts `value` at `key` and gives back what was there.
     pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, AllocError> {
         shortage::admit()?;
-        Ok(self.0.insert(key, value))
+        let old = self.entries.insert(key, value);
+        self.charge.resize::<Node<K, V>>(self.entries.len());
+        Ok(old)
     }
 
     /// The value at `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.0.remove(key)
+        let old = self.entries.remove(key);
+        self.charge.resize::<Node<K, V>>(self.entries.len());
+        old
     }
 
     /// The entry with the smallest key.
     pub fn first(&self) -> Option<(&K, &V)> {
-        self.0.first_key_value()
+        self.entries.first_key_value()
     }
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter()
+        self.entries.iter()
     }
 }
 
@@ -53,15 +66,15 @@ impl<K: Ord, V> Default for RBTree<K, V> {
 
 /// Shared values by number, behind a lock of its own.
 #[derive(Debug)]
-pub struct Index<T>(Mutex<BTreeMap<u64, Arc<T>>>);
+pub struct Index<T>(Mutex<RBTree<u64, Arc<T>>>);
 
 impl<T> Index<T> {
     /// An empty index.
     pub fn new() -> Result<Self, AllocError> {
-        Ok(Self(Mutex::new(BTreeMap::new())))
+        Ok(Self(Mutex::new(RBTree::new())))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<T>>> {
+    fn lock(&self) -> MutexGuard<'_, RBTree<u64, Arc<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,24 +92,28 @@ impl<T> Index<T> {
         touch: impl FnOnce(&T),
     ) -> Result<Arc<T>, AllocError> {
         let mut entries = self.lock();
-        if !entries.contains_key(&key) {
-            shortage::admit()?;
-        }
-        let value = entries.entry(key).or_insert(value);
-        touch(value);
-        Ok(value.clone())
+        let value = match entries.get(&key) {
+            Some(there) => there.clone(),
+            None => {
+                entries.insert(key, value.clone())?;
+                value
+            }
+        };
+        touch(&value);
+        Ok(value)
     }
 
     /// Takes the value at `key` out if `condition` holds of it. `condition` must not sleep.
     pub fn remove_if(&self, key: u64, condition: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
-        match self.lock().entry(key) {
-            Entry::Occupied(entry) if condition(entry.get()) => Some(entry.remove()),
-            _ => None,
-        }
+        let mut entries = self.lock();
+        entries.get(&key).filter(|value| condition(value))?;
+        entries.remove(&key)
     }
 
     /// The first key in use at or after `key`.
     pub fn next_key(&self, key: u64) -> Option<u64> {
-        self.lock().range(key..).next().map(|(&key, _)| key)
+        let entries = self.lock();
+        let mut rest = entries.entries.range(key..);
+        rest.next().map(|(&key, _)| key)
     }
 }

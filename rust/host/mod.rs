@@ -12,6 +12,7 @@ pub mod clock;
 pub mod crc;
 pub mod device;
 pub mod failing;
+pub mod ledger;
 mod lock_order;
 pub mod log;
 pub mod map;

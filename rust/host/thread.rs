@@ -4,7 +4,7 @@
 
 use super::alloc::AllocError;
 use super::device::Device;
-use super::shortage;
+use super::{ledger, shortage};
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -115,14 +115,15 @@ impl Thread {
         run: impl FnOnce() + Send + 'static,
     ) -> Result<Self, AllocError> {
         shortage::admit()?;
-        let inherited = shortage::current();
+        let inherited = (shortage::current(), ledger::current());
         *awake() += 1;
         let thread = std::thread::Builder::new()
             .name(format!("{name}/{device}"))
             .spawn(move || {
                 let _ending = Ending;
                 IS_OWN.set(true);
-                shortage::set_current(inherited);
+                shortage::set_current(inherited.0);
+                ledger::set_current(inherited.1);
                 run();
             });
         if thread.is_err() {

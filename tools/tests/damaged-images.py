@@ -190,7 +190,7 @@ def main():
         print(f"image {image}", file=log)
         put(disk, contents)
         errors = "remount-ro" if mode & 0x40 else "continue"
-        if mount(disk, mode & 0x38 == 0x38, f"errors={errors}" + (",verify" if mode & 0x80 else "")):
+        if mount(disk, mode & 0x38 == 0x38, f"errors={errors},verify"):
             mounted += 1
             walk(tries)
             change(tries)

@@ -8,10 +8,11 @@
 //! log; a committed transaction with a wrong checksum inside is corruption.
 
 use super::log::Log;
-use super::transaction::Logged;
+use super::transaction::{Logged, Sealed};
 use crate::core::cache::with_bytes_of_others;
 use crate::core::error::{Error, Place, Result};
 use crate::core::platform::{crc, Block, Device, RBTree, Vec, WriteClass, GFP};
+use crate::format::bytes::wide;
 use crate::format::fault::{Fault, JournalFault, Record};
 use crate::format::geometry::Geometry;
 use crate::format::jbd2::{self, BlockType, Tag, Version, MAGIC};
@@ -183,6 +184,14 @@ impl<'l> Scan<'l> {
                 Ok(false)
             };
         }
+        self.adopt(pending)?;
+        self.tid = self.tid.next();
+        self.committed = committed;
+        self.transactions = self.transactions.saturating_add(1);
+        Ok(true)
+    }
+
+    fn adopt(&mut self, pending: Pending) -> Result {
         for source in pending.sources {
             self.plan.insert(source.tag.block, source)?;
         }
@@ -190,10 +199,7 @@ impl<'l> Scan<'l> {
             // Whatever the log says of this block up to here is void.
             self.plan.remove(block);
         }
-        self.tid = self.tid.next();
-        self.committed = committed;
-        self.transactions = self.transactions.saturating_add(1);
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the next transaction begins where a commit block with a wrong checksum ended this one:
@@ -217,6 +223,26 @@ impl<'l> Scan<'l> {
             }
         }
         Ok(block)
+    }
+
+    /// Refuses a transaction unless it brings these versions, and revokes these blocks.
+    fn compare(&mut self, pending: Pending, sealed: &Sealed) -> Result {
+        if pending.sources.len() != sealed.versions.len() || *pending.revoked != *sealed.revoked {
+            let (blocks, revoked) = (pending.sources.len(), pending.revoked.len());
+            let fault = Fault::Journal(JournalFault::OtherList, wide(blocks), wide(revoked));
+            return Err(corrupt(fault));
+        }
+        self.adopt(pending)?;
+        for (buffer, data) in &sealed.versions {
+            let (block, source) = (buffer.block(), self.plan.get(&buffer.block()));
+            let loaded = source.map(|source| self.load(source)).transpose()?;
+            if loaded.is_none_or(|loaded| *loaded != **data) {
+                let at = source.map_or(0, |source| u64::from(source.at.get()));
+                let fault = Fault::Journal(JournalFault::NotCommitted, block.get(), at);
+                return Err(Error::Corrupt(Place::block(block), fault));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a plan that would write outside the device, over the journal, or wrong bytes. The end of
@@ -306,15 +332,14 @@ pub(super) fn verify(
     let sealed = &logged.sealed;
     let mut scan = Scan::new(log, device, start, sealed.tid);
     let mut pending = Pending::new();
+    let no_record = |at: LogBlock| {
+        let (at, tid) = (u64::from(at.get()), u64::from(sealed.tid.0));
+        corrupt(Fault::Journal(JournalFault::NoRecord, at, tid))
+    };
     while scan.at != log.head {
         let at = scan.at;
         let block = log.read(device, at)?;
-        let fault = Fault::Journal(
-            JournalFault::Sequence,
-            u64::from(at.get()),
-            u64::from(sealed.tid.0),
-        );
-        scan.step().ok_or(corrupt(fault))?;
+        scan.step().ok_or(no_record(at))?;
         let more = match jbd2::header(&block) {
             Some((BlockType::Descriptor, tid)) if tid == sealed.tid => {
                 scan.descriptor(&block, &mut pending)?
@@ -325,32 +350,16 @@ pub(super) fn verify(
             _ => false,
         };
         if !more {
-            return Err(corrupt(fault));
+            return Err(no_record(at));
         }
     }
     if let Some(fault) = pending.suspect {
         return Err(corrupt(fault));
     }
     if jbd2::header(record) != Some((BlockType::Commit, sealed.tid)) {
-        let at = u64::from(log.head.get());
-        let fault = Fault::Journal(JournalFault::Sequence, at, u64::from(sealed.tid.0));
-        return Err(corrupt(fault));
+        return Err(no_record(log.head));
     }
     let checked = log.layout.verify_commit(record, pending.sum);
     checked.map_err(corrupt)?;
-    let wrong = |block: DiskBlock| {
-        Error::Corrupt(
-            Place::block(block),
-            Fault::Journal(JournalFault::Target, block.get(), 0),
-        )
-    };
-    if pending.sources.len() != sealed.versions.len() || *pending.revoked != *sealed.revoked {
-        return Err(wrong(DiskBlock(0)));
-    }
-    for (source, (buffer, data)) in pending.sources.iter().zip(&sealed.versions) {
-        if source.tag.block != buffer.block() || **data != *scan.load(source)? {
-            return Err(wrong(buffer.block()));
-        }
-    }
-    Ok(())
+    scan.compare(pending, sealed)
 }

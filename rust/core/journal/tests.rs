@@ -5,8 +5,9 @@
 
 use super::{Journal, LogExtent, OpenJournal, Run, Settings, Start};
 use crate::core::cache::{Buffer, Cache, Kind, Sealer, FUNCTIONS};
-use crate::core::error::Error;
+use crate::core::error::{Error, Place};
 use crate::core::platform::{Arc, Block, Device, Vec, WriteClass, GFP};
+use crate::format::fault::{Fault, JournalFault};
 use crate::format::jbd2::{self, BlockType, Layout, MAGIC};
 use crate::format::superblock::Superblock;
 use crate::format::units::{DiskBlock, Ino, LogBlock, Tid};
@@ -384,6 +385,25 @@ fn what_is_long_durable_is_not_waited_for() {
     assert_eq!(journal.state.lock().requested, committed);
     drop(handle);
     journal.close().unwrap();
+}
+
+/// Recovery would drop what this transaction says of the block: it does not commit.
+#[test]
+fn a_block_is_not_written_and_revoked_at_once() {
+    let image = image();
+    let recording = Recording::new(image.bytes.clone());
+    let journal = open(recording.clone(), &image);
+    let mut handle = journal.start(4).unwrap();
+    handle.forget(block(0)).unwrap();
+    handle.write(&buffer(&journal, 0)).unwrap()[0] = 1;
+    let tid = handle.tid();
+    drop(handle);
+    let fault = Fault::Journal(JournalFault::NotCommitted, block(0).get(), 0);
+    let expected = Error::Corrupt(Place::block(block(0)), fault);
+    assert_eq!(journal.commit(tid), Err(expected));
+    let after = recovered(recording.contents(), &image);
+    let untouched = &image.bytes[block(0).get() as usize * 1024..][..1024];
+    assert_eq!(after.read_block(block(0).get()).unwrap()[..], *untouched);
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 //! Mounting a damaged image, walking over it, reading everything, changing a little, unmounting.
 //!
-//! Errors are expected; what must not be is a panic, work without bounds, or data where metadata is.
+//! Errors are expected; what must not be is a panic, work or memory without bounds, or data where metadata is.
 
 use crate::edits::{Damaged, Mode};
 use crate::fixed::{needs_recovery, Fixed};
 use crate::overlay::Overlay;
+use crate::places::Places;
 use host_core::core::error::Result;
 use host_core::core::mount::{
     ErrorPolicy, Filesystem, Inode, InodeKind, MountOptions, State, Width,
 };
 use host_core::format::units::{FileBlock, Ino};
+use host_core::host::ledger::Ledger;
 use host_core::hostfs::HostFs;
 use std::collections::BTreeSet;
 
@@ -34,30 +36,57 @@ pub struct Cost {
     pub reads: u64,
     /// Requests to write.
     pub writes: u64,
+    /// The most bytes that the file system had allocated at a time.
+    pub memory: u64,
     /// Whether it could be mounted.
     pub mounted: bool,
     /// Names found on the walk.
     pub names: usize,
 }
 
-/// The most requests a visit of an image with this many blocks may make. A mount reads each block
-/// at most a few times (the log in two passes, the bitmaps, the orphans); a directory or a tree that
-/// leads in circles must not multiply that by more than the inodes looked at.
-pub fn most_requests(blocks: u64) -> u64 {
+impl Cost {
+    /// What a disk may cost grows with its size alone, whatever is on it.
+    ///
+    /// # Panics
+    ///
+    /// When it was more.
+    pub fn assert_bounded(&self, places: &Places) {
+        let requests = most_requests(places.size / u64::from(places.block_size));
+        let memory = most_memory(places.size);
+        assert!(
+            self.reads <= requests,
+            "more than {requests} reads: {self:?}"
+        );
+        assert!(
+            self.writes <= requests,
+            "more than {requests} writes: {self:?}"
+        );
+        assert!(self.memory <= memory, "more than {memory} bytes: {self:?}");
+    }
+}
+
+/// The most requests for an image with this many blocks. A mount reads each block at most a few times
+/// (the log in two passes, the bitmaps, the orphans); a directory or a tree that leads in circles must
+/// not multiply that by more than the inodes looked at.
+const fn most_requests(blocks: u64) -> u64 {
     60 * blocks + 20_000
+}
+
+/// The most memory for an image of this many bytes. What is in memory is on the disk, or goes there:
+/// metadata, once and as the last commits have it, and what is said of free blocks and of inodes in
+/// use. Most of an image is neither.
+const fn most_memory(bytes: u64) -> u64 {
+    bytes / 2
 }
 
 /// Visits a damaged image and checks what must hold.
 ///
 /// # Panics
 ///
-/// When the visit costs too much, and as [`tour`] does.
+/// As [`Cost::assert_bounded`] and [`tour`] do.
 pub fn visit(damaged: &Damaged) -> Cost {
     let cost = tour(&damaged.device, damaged.mode);
-    let places = &damaged.seed.places;
-    let most = most_requests(places.size / u64::from(places.block_size));
-    assert!(cost.reads <= most, "{cost:?}: more than {most} reads");
-    assert!(cost.writes <= most, "{cost:?}: more than {most} writes");
+    cost.assert_bounded(&damaged.seed.places);
     cost
 }
 
@@ -65,8 +94,8 @@ pub fn visit(damaged: &Damaged) -> Cost {
 ///
 /// # Panics
 ///
-/// When the mount, or what was refused to be one, still holds the device afterwards, or fixed metadata
-/// was overwritten with something else.
+/// When the mount, or what was refused to be one, still holds the device or memory afterwards, or fixed
+/// metadata was overwritten with something else.
 pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     let options = MountOptions {
         read_only: mode.read_only(),
@@ -75,11 +104,11 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         } else {
             ErrorPolicy::Continue
         }),
-        verify: mode.0 & 0x80 != 0,
         ..MountOptions::default()
     };
     let mut cost = Cost::default();
     let holders = device.holders();
+    let ledger = Ledger::begin();
     // What a log brings back is the disk's doing.
     let mut fixed = match needs_recovery(device) {
         true => None,
@@ -100,6 +129,8 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         let _ = fs.unmount();
     }
     assert_eq!(device.holders(), holders, "the device is still in use");
+    assert_eq!(ledger.held(), 0, "bytes of the mount are left");
+    cost.memory = ledger.peak();
     cost.reads = device.reads();
     cost.writes = device.writes();
     let overwritten = fixed.map(|fixed| fixed.overwritten(device));

@@ -5,11 +5,14 @@
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::{ErrorPolicy, MountOptions};
 use host_core::format::fault::Fault;
+use host_core::host::ledger::Ledger;
 use host_core::hostfs::HostFs;
 use hostile::overlay::Overlay;
 use hostile::places::{Kind, Place};
 use hostile::seeds::{self, Seed};
-use hostile::{seal, visit};
+use hostile::visit::{self, Cost};
+use hostile::{edits, seal};
+use std::sync::Arc;
 
 /// The seed with small blocks and checksums, with extents of three levels and an orphan file.
 pub const SMALL: usize = 0;
@@ -22,11 +25,13 @@ pub const DIRTY: usize = 3;
 /// The seed with a log to replay and a chain of orphans.
 pub const CHAIN: usize = 4;
 
-/// A seed and what was done to it.
+/// A seed and what was done to it. When it goes, what its mounts cost must have been bounded, and nothing
+/// of them may be left.
 pub struct Disk {
     pub seed: &'static Seed,
     pub device: Overlay,
     touched: Vec<Place>,
+    ledger: Arc<Ledger>,
 }
 
 impl Disk {
@@ -37,6 +42,7 @@ impl Disk {
             seed,
             device: Overlay::new(seed.image.clone()),
             touched: Vec::new(),
+            ledger: Ledger::begin(),
         }
     }
 
@@ -123,17 +129,35 @@ impl Disk {
     pub fn mount_fault(&mut self) -> Fault {
         match self.mount() {
             Ok(_) => panic!("it could be mounted"),
-            Err(error) => fault_of(error),
+            Err(error) => {
+                assert_eq!(self.ledger.held(), 0, "bytes of what is no mount are left");
+                fault_of(error)
+            }
         }
     }
 
-    /// Whatever else happens on it is bounded: the tour ends, with no more requests than it may make.
+    /// Whatever else happens on it is bounded: the tour ends, with no more requests and memory than it may
+    /// cost.
     pub fn survives(&mut self) {
         self.seal();
-        let cost = visit::tour(&self.device, hostile::edits::Mode(0));
-        let places = &self.seed.places;
-        let most = visit::most_requests(places.size / u64::from(places.block_size));
-        assert!(cost.reads < most && cost.writes < most, "{cost:?}");
+        let cost = visit::tour(&self.device, edits::Mode(0));
+        cost.assert_bounded(&self.seed.places);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let cost = Cost {
+            reads: self.device.reads(),
+            writes: self.device.writes(),
+            memory: self.ledger.peak(),
+            ..Cost::default()
+        };
+        cost.assert_bounded(&self.seed.places);
+        assert_eq!(self.ledger.held(), 0, "bytes of a mount are left");
     }
 }
 

@@ -2,6 +2,7 @@
 
 //! Each kind of lie that a disk can tell, by name, with the error it gives.
 
+mod bounds;
 mod disk;
 mod fixed;
 mod maps;
