@@ -12,12 +12,14 @@ export REXT4_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rext4
 KDIR ?=
 # Subjects for `make test`; none means all.
 TESTS ?=
+# The kernel of `make test-debug`: debug or kcsan.
+KERNEL ?= debug
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Prepare toolchain, kernel tree and guest in the cache (the others do it by themselves)
@@ -40,12 +42,20 @@ crashsim: ## Every crash state of small workloads, on the host (CRASHSIM="--seco
 	@tools/crashsim/run $(CRASHSIM)
 
 .PHONY: test-debug
-test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (the first run builds it)
-	@tools/tests/run --kernel debug $(TESTS)
+test-debug: modules ## The tests with a guest on a kernel with KASAN, lockdep and the like (KERNEL=kcsan for KCSAN; the first run builds it)
+	@tools/tests/run --kernel $(KERNEL) $(TESTS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and mounts of damaged images, address sanitizer on (TIME=600 seconds for all; TARGETS="mount")
 	@tools/fuzz/run "$(or $(TIME),600)" $(TARGETS)
+
+.PHONY: fuzz-minimise
+fuzz-minimise: ## Put a minimal set of what the fuzzers found into the committed corpora
+	@tools/fuzz/run minimise
+
+.PHONY: coverage
+coverage: ## The lines of format and core that the corpora and tests of hostile disks reach, per file
+	@tools/fuzz/coverage
 
 .PHONY: soak
 soak: modules ## Guests killed under load, again and again (TIME=3600 seconds); tells kills, bytes verified, losses

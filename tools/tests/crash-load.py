@@ -4,7 +4,8 @@
 
 crash-load.py write DIR SEED: changes files in DIR until it is killed. A line on stdout is a promise: what it names was
 synced before and must be there after the guest died.
-crash-load.py verify DIR PROMISES: checks what is in DIR against the promises; prints what is missing.
+crash-load.py verify DIR PROMISES: checks what is in DIR against the promises; prints what is missing, and at last how many
+bytes it has compared and found.
 """
 
 import os
@@ -147,8 +148,8 @@ def write(base, seed):
 
 
 def verify(base, promises):
-    """Whether every promise is kept and every replaced file is whole; answers what is wrong."""
-    wanted = {}
+    """Whether every promise is kept and every replaced file is whole; answers what is wrong, and the bytes that are right."""
+    wanted, good = {}, 0
     for line in promises:
         kind, name, *rest = line.split()
         if kind == "forget":
@@ -163,7 +164,9 @@ def verify(base, promises):
         except OSError as error:
             wrong.append(f"{name}: {error}")
             continue
-        if found[:size] != contents(name, 0, 0, size):
+        if found[:size] == contents(name, 0, 0, size):
+            good += size
+        else:
             wrong.append(f"{name}: {len(found)} bytes, of which {size} were synced, are not what was written")
     for number in range(4):
         name = f"replaced-{number}"
@@ -175,7 +178,7 @@ def verify(base, promises):
             stamp = words[1].decode() if len(words) > 2 else ""
             if not found or found != contents(name, stamp, 0, len(found)) or len(found) < 1000:
                 wrong.append(f"{name}: neither the old contents nor the new ({len(found)} bytes)")
-    return wrong
+    return wrong, good
 
 
 def main():
@@ -183,9 +186,10 @@ def main():
     if sys.argv[1] == "write":
         write(sys.argv[2], sys.argv[3])
     with open(sys.argv[3], encoding="utf-8") as file:
-        wrong = verify(sys.argv[2], file.read().splitlines())
+        wrong, good = verify(sys.argv[2], file.read().splitlines())
     for line in wrong:
         print(line)
+    print(f"{good} bytes")
     sys.exit(bool(wrong))
 
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Writers on a file system whose device will fail.
 
-fault-load.py DIR SECONDS: four threads make, write, sync, rename and remove files below DIR. Prints how many operations
-were done, how many failed, and the errors' numbers; `promises` gets a line for each file that was synced before the first
-error and never touched again: its path, its size, and the byte it is full of.
+fault-load.py DIR SECONDS: four threads make, write, sync, rename and remove files below DIR, for SECONDS after some were
+synced, of which the file `begun` tells. Prints how many operations were done, how many failed, and the errors' numbers;
+`promises` gets a line for each file that was synced before the first error, and before there was a file `lying`, and never
+touched again: its path, its size, and the byte it is full of.
 """
 
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 
-root, end = sys.argv[1], time.monotonic() + float(sys.argv[2])
+root, seconds, end = sys.argv[1], float(sys.argv[2]), [float("inf")]
 done, failed, numbers, promises = [0], [0], set(), []
 trouble = threading.Event()
 
@@ -31,8 +32,12 @@ def once(rng, folder, number):
     finally:
         os.close(fd)
     if keep:
-        if not trouble.is_set():
+        if not trouble.is_set() and not os.path.exists("lying"):
             promises.append((path, size, byte))
+        if len(promises) == 5:
+            end[0] = min(end[0], time.monotonic() + seconds)
+            with open("begun", "w", encoding="utf-8"):
+                pass
         return
     os.rename(path, path + "-renamed")
     if rng.random() < 0.7:
@@ -45,7 +50,7 @@ def work(seed):
     """A thread."""
     rng, number = random.Random(seed), 0
     folder = f"{root}/{seed}"
-    while time.monotonic() < end:
+    while time.monotonic() < end[0]:
         number += 1
         try:
             os.makedirs(folder, exist_ok=True)
