@@ -10,6 +10,7 @@ use crate::states::{self, Effort, Place};
 use crate::workload::{actions, Action, Ending, Persist, Steps, Workload};
 use host_core::host::overlay::Overlay;
 use host_core::testing::Random;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// What was counted.
@@ -168,16 +169,20 @@ impl Campaign {
     /// actions is seen with both endings.
     pub fn pairs(&self, ways: Ways) -> Vec<Workload> {
         let count = self.actions.len();
+        // How many pairs there were with as many ways.
+        let mut before = HashMap::<usize, usize>::new();
         let mut all = Vec::new();
         for pair in 0..count * count {
             let (first, second) = (pair / count, pair % count);
             let calls = |index: usize| self.actions[index].calls();
             let after = |a| calls(second).into_iter().map(move |b| (a, b));
             let both: Vec<_> = calls(first).into_iter().flat_map(after).collect();
+            let nth = before.entry(both.len()).or_default();
             let chosen = match ways {
                 Ways::All => 0..both.len(),
-                Ways::InTurn(turn) => (pair + turn) * FEW..(pair + turn + 1) * FEW,
+                Ways::InTurn(turn) => (*nth + turn) * FEW..(*nth + turn + 1) * FEW,
             };
+            *nth += 1;
             all.extend(chosen.map(|number| {
                 let (a, b) = both[number % both.len()];
                 Workload {
