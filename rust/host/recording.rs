@@ -9,7 +9,9 @@
 
 use super::device::Backend;
 use super::overlay::Overlay;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 /// One thing that was done to the device.
 #[derive(Clone, Debug)]
@@ -56,8 +58,20 @@ pub fn durable(events: &[Event], count: usize) -> std::vec::Vec<bool> {
 struct State {
     current: Overlay,
     events: std::vec::Vec<Event>,
-    /// Writes do not end by themselves.
-    deferring: bool,
+    /// The thread whose writes do not end by themselves.
+    deferring: Option<ThreadId>,
+    /// The bytes of writes that have not ended, with their events if these are there.
+    on_their_way: std::vec::Vec<(Option<usize>, Range<u64>)>,
+    clash: Option<Clash>,
+}
+
+/// Two writes of the same bytes that are on their way at once: nobody knows which of them stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Where the older one goes.
+    pub old: Range<u64>,
+    /// Where the newer one goes.
+    pub new: Range<u64>,
 }
 
 /// The device; clones share it, so a test keeps one while the file system has the other.
@@ -75,7 +89,9 @@ impl Recording {
         Self(Arc::new(Mutex::new(State {
             current: Overlay::new(contents),
             events: std::vec::Vec::new(),
-            deferring: false,
+            deferring: None,
+            on_their_way: std::vec::Vec::new(),
+            clash: None,
         })))
     }
 
@@ -135,28 +151,51 @@ impl Recording {
 
     /// Lets the writes that `submit` makes be on their way when it has returned. The answer tells
     /// [`Self::complete`] which they are.
-    pub fn deferred<R>(&self, submit: impl FnOnce() -> R) -> (R, std::ops::Range<usize>) {
+    pub fn deferred<R>(&self, submit: impl FnOnce() -> R) -> (R, std::vec::Vec<usize>) {
         let first = self.with(|state| {
-            state.deferring = true;
+            state.deferring = Some(thread::current().id());
             state.events.len()
         });
         let done = submit();
-        let end = self.with(|state| {
-            state.deferring = false;
-            state.events.len()
+        let submitted = self.with(|state| {
+            state.deferring = None;
+            let is_submitted = |at: &usize| matches!(state.events[*at], Event::Submit(..));
+            (first..state.events.len()).filter(is_submitted).collect()
         });
-        (done, first..end)
+        (done, submitted)
     }
 
-    /// The writes among these events end now.
-    pub fn complete(&self, events: std::ops::Range<usize>) {
+    /// The write that is this event ends now.
+    pub fn complete(&self, write: usize) {
         self.with(|state| {
-            for at in events {
-                if matches!(state.events[at], Event::Submit(..)) {
-                    state.events.push(Event::Complete(at));
-                }
-            }
+            state
+                .on_their_way
+                .retain(|(event, _)| *event != Some(write));
+            state.events.push(Event::Complete(write));
         });
+    }
+
+    /// The first two writes that were on their way to the same bytes at once.
+    pub fn clash(&self) -> Option<Clash> {
+        self.with(|state| state.clash.clone())
+    }
+
+    /// A write is on its way while others have the device, and does `end` in the end.
+    fn carry(
+        &self,
+        offset: u64,
+        from: &[u8],
+        end: impl FnOnce(&mut State, u64, &[u8]),
+    ) -> std::io::Result<()> {
+        let span = offset..offset.saturating_add(from.len() as u64);
+        self.with(|state| state.begin(span.clone()));
+        thread::yield_now();
+        self.with(|state| {
+            state.forget(&span);
+            state.current.write(offset, from)?;
+            end(state, offset, from);
+            Ok(())
+        })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -165,14 +204,37 @@ impl Recording {
 }
 
 impl State {
-    fn write(&mut self, offset: u64, from: &[u8]) -> std::io::Result<()> {
-        self.current.write(offset, from)?;
-        self.events.push(if self.deferring {
-            Event::Submit(offset, from.into())
-        } else {
-            Event::Write(offset, from.into())
-        });
-        Ok(())
+    fn begin(&mut self, span: Range<u64>) {
+        let meets = |other: &Range<u64>| other.start < span.end && span.start < other.end;
+        let old = self.on_their_way.iter().find(|(_, other)| meets(other));
+        if let (None, Some((_, old))) = (&self.clash, old) {
+            self.clash = Some(Clash {
+                old: old.clone(),
+                new: span.clone(),
+            });
+        }
+        self.on_their_way.push((None, span));
+    }
+
+    fn forget(&mut self, span: &Range<u64>) {
+        let mut writes = self.on_their_way.iter();
+        if let Some(at) = writes.position(|(event, other)| event.is_none() && other == span) {
+            self.on_their_way.swap_remove(at);
+        }
+    }
+
+    fn write(&mut self, offset: u64, from: &[u8]) {
+        if self.deferring != Some(thread::current().id()) {
+            return self.events.push(Event::Write(offset, from.into()));
+        }
+        let span = offset..offset + from.len() as u64;
+        self.on_their_way.push((Some(self.events.len()), span));
+        self.events.push(Event::Submit(offset, from.into()));
+    }
+
+    fn write_durable(&mut self, offset: u64, from: &[u8]) {
+        self.events.push(Event::Write(offset, from.into()));
+        self.events.push(Event::Durable(self.events.len() - 1));
     }
 }
 
@@ -186,17 +248,11 @@ impl Backend for Recording {
     }
 
     fn write_at(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
-        self.with(|state| state.write(offset, from))
+        self.carry(offset, from, State::write)
     }
 
     fn write_through(&self, offset: u64, from: &[u8]) -> std::io::Result<()> {
-        self.with(|state| {
-            state.current.write(offset, from)?;
-            state.events.push(Event::Write(offset, from.into()));
-            let at = state.events.len() - 1;
-            state.events.push(Event::Durable(at));
-            Ok(())
-        })
+        self.carry(offset, from, State::write_durable)
     }
 
     fn flush(&self) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use crate::states::{self, Effort, Place};
 use crate::workload::{actions, Action, Ending, Persist, Steps, Workload};
 use host_core::host::overlay::Overlay;
 use host_core::testing::Random;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// What was counted.
@@ -88,12 +89,24 @@ impl Depth {
                 subsets: 1,
                 single: 1,
                 random: 1,
-                torn: 0,
+                torn: 1,
                 seed,
             },
         }
     }
 }
+
+/// Which ways to make two actions durable are tried with each pair of them.
+#[derive(Clone, Copy, Debug)]
+pub enum Ways {
+    /// Each.
+    All,
+    /// A few, in turn, so that over all pairs each comes as often; with another number others.
+    InTurn(usize),
+}
+
+/// See [`Ways::InTurn`].
+const FEW: usize = 3;
 
 /// Something that must not be.
 #[derive(Clone, Debug)]
@@ -152,23 +165,33 @@ impl Campaign {
         all.into_iter().flat_map(both).collect()
     }
 
-    /// All workloads of two actions, each made durable in every way that a program has. Each pair of
+    /// All workloads of two actions, each made durable in these of the ways that programs have. Each pair of
     /// actions is seen with both endings.
-    pub fn pairs(&self) -> Vec<Workload> {
-        let ways = Persist::CALLS.len();
-        let part = |n: usize| (n / ways, Persist::CALLS[n % ways]);
-        let count = self.actions.len() * ways;
-        let pair = |(first, second)| Workload {
-            parts: vec![part(first), part(second)],
-            ending: if (first + second / ways) % 2 == 0 {
-                Ending::CommitFirst
-            } else {
-                Ending::Scattered
-            },
-        };
-        (0..count * count)
-            .map(|n| pair((n / count, n % count)))
-            .collect()
+    pub fn pairs(&self, ways: Ways) -> Vec<Workload> {
+        let count = self.actions.len();
+        // How many pairs there were with as many ways.
+        let mut before = HashMap::<usize, usize>::new();
+        let mut all = Vec::new();
+        for pair in 0..count * count {
+            let (first, second) = (pair / count, pair % count);
+            let calls = |index: usize| self.actions[index].calls();
+            let after = |a| calls(second).into_iter().map(move |b| (a, b));
+            let both: Vec<_> = calls(first).into_iter().flat_map(after).collect();
+            let nth = before.entry(both.len()).or_default();
+            let chosen = match ways {
+                Ways::All => 0..both.len(),
+                Ways::InTurn(turn) => (*nth + turn) * FEW..(*nth + turn + 1) * FEW,
+            };
+            *nth += 1;
+            all.extend(chosen.map(|number| {
+                let (a, b) = both[number % both.len()];
+                Workload {
+                    parts: vec![(first, a), (second, b)],
+                    ending: [Ending::CommitFirst, Ending::Scattered][(number + pair) % 2],
+                }
+            }));
+        }
+        all
     }
 
     /// Any workload of `count` actions.
@@ -201,13 +224,11 @@ impl Campaign {
         Err(found)
     }
 
-    fn id(&self, workload: &Workload, place: Place, depth: Depth) -> String {
+    fn id(&self, workload: &Workload, place: &Place, depth: Depth) -> String {
         format!(
-            "{}/{}/{}.{}/{}/{}",
+            "{}/{}/{place}/{}/{}",
             self.name(),
             workload.name(&self.actions),
-            place.cut,
-            place.choice,
             depth.name(),
             self.seed
         )
@@ -221,7 +242,7 @@ impl Campaign {
             places.push(place);
             true
         });
-        let place = *places.get(random.index(places.len().max(1)))?;
+        let place = places.get(random.index(places.len().max(1)))?;
         let (disk, _) = states::at(&history, &Depth::Quick.effort(self.seed), place)?;
         Some((self.id(workload, place, Depth::Quick), disk))
     }
@@ -238,33 +259,61 @@ impl Campaign {
                 return Ok(());
             }
             Err(NoHistory::Wrong(why)) => {
-                let place = Place { cut: 0, choice: 0 };
-                let id = self.id(workload, place, depth);
+                let id = self.id(workload, &Place::default(), depth);
                 return Err(Violation { id, why });
             }
         };
         self.totals.workloads += 1;
         let effort = depth.effort(self.seed);
-        let (judge, totals, block) = (&mut self.judge, &mut self.totals, self.disk.kind.block);
-        let (mut found, deadline) = (None, self.deadline);
+        let mut found = None;
         states::for_each(&history, &effort, |place, crashed| {
-            totals.states += 1;
-            let verdict = judge.judge(&crashed, depth == Depth::Full);
-            let verdict = verdict.map_err(|why| why.to_string());
-            let kept = verdict.and_then(|tree| oracle::check(&history, place.cut, &tree, block));
-            found = kept.err().map(|why| (place, why));
-            found.is_none() && !deadline.is_over()
+            self.totals.states += 1;
+            let verdict = self.verdict(&history, &place, &crashed, depth == Depth::Full);
+            found = verdict.err().map(|why| (place, why));
+            found.is_none() && !self.deadline.is_over()
         });
+        let found = found.map(|found| self.smallest(&history, &effort, found));
         self.judge.trim();
         self.totals.distinct = self.judge.counts.distinct;
         self.totals.e2fsck = self.judge.counts.e2fsck;
         match found {
             Some((place, why)) => Err(Violation {
-                id: self.id(workload, place, depth),
+                id: self.id(workload, &place, depth),
                 why,
             }),
             None => Ok(()),
         }
+    }
+
+    fn verdict(
+        &mut self,
+        history: &History,
+        place: &Place,
+        crashed: &Overlay,
+        thorough: bool,
+    ) -> Result<(), String> {
+        let tree = self.judge.judge(crashed, thorough);
+        let tree = tree.map_err(|why| why.to_string())?;
+        oracle::check(history, place.cut, &tree, self.disk.kind.block)
+    }
+
+    /// A state that is as wrong, with as few writes missing or torn as need be.
+    fn smallest(
+        &mut self,
+        history: &History,
+        effort: &Effort,
+        (mut place, mut why): (Place, String),
+    ) -> (Place, String) {
+        for write in states::missing(history, effort, &place) {
+            let mut fuller = place.clone();
+            fuller.arrived.push(write);
+            let state = states::at(history, effort, &fuller);
+            let verdict = state.map(|(disk, _)| self.verdict(history, &fuller, &disk, true));
+            if let Some(Err(still)) = verdict {
+                (place, why) = (fuller, still);
+            }
+        }
+        (place, why)
     }
 }
 
@@ -275,18 +324,14 @@ fn parse_id<'k>(
 ) -> Result<(&'k DiskKind, Steps, Place, Effort), String> {
     let parts: Vec<&str> = id.split('/').collect();
     let [kind, name, place, depth, seed] = parts[..] else {
-        return Err("an ID has five parts: DISK/WORKLOAD/CUT.CHOICE/DEPTH/SEED".into());
+        return Err("an ID has five parts: DISK/WORKLOAD/CUT.CHOICE[+WRITE...]/DEPTH/SEED".into());
     };
     let kind = kinds.iter().find(|known| known.name == kind);
     let kind = kind.ok_or("no such kind of disk")?;
     let actions = actions(kind.block);
     let workload = Workload::parse(name, &actions).ok_or("no such workload")?;
     let steps = workload.steps(&actions).ok_or("no such workload")?;
-    let (cut, choice) = place.split_once('.').ok_or("no such state")?;
-    let place = Place {
-        cut: cut.parse().map_err(|_| "no such state")?,
-        choice: choice.parse().map_err(|_| "no such state")?,
-    };
+    let place = Place::parse(place).ok_or("no such state")?;
     let depth = [Depth::Full, Depth::Quick]
         .into_iter()
         .find(|known| known.name() == depth);
@@ -323,7 +368,7 @@ pub fn replay(id: &str, kinds: &[DiskKind]) -> Result<bool, String> {
         }
     };
     print_history(&history, &disk);
-    let (crashed, text) = states::at(&history, &effort, place).ok_or("no such state")?;
+    let (crashed, text) = states::at(&history, &effort, &place).ok_or("no such state")?;
     println!(
         "power fails after event {}; not durable then:\n{text}",
         place.cut

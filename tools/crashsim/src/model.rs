@@ -3,6 +3,7 @@
 //! What a file system that never fails would hold after each step.
 
 use crate::workload::Step;
+use host_core::hostfs::HELD;
 use host_core::testing::mix;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,7 +20,12 @@ pub enum Kind {
     Dir,
     /// A symbolic link.
     Symlink(Rc<Vec<u8>>),
+    /// A character device, [`DEVICE`].
+    Device,
 }
+
+/// The numbers of devices: larger than those of old.
+pub const DEVICE: (u32, u32) = (259, 300);
 
 /// A node at some time.
 #[derive(Clone, Debug)]
@@ -37,6 +43,8 @@ pub struct Snapshot {
     pub names: BTreeMap<String, Node>,
     /// All nodes that ever were.
     pub objects: BTreeMap<Node, Object>,
+    /// Files that are held open, the last one last.
+    held: Vec<Node>,
 }
 
 /// The bytes that step `tag` writes at an offset: each says by whom it was written, and where.
@@ -69,14 +77,33 @@ impl Snapshot {
     }
 
     fn add(&mut self, path: &str, kind: Kind, mode: u16) {
+        let node = self.add_object(kind, mode);
+        self.names.insert(path.into(), node);
+    }
+
+    fn add_object(&mut self, kind: Kind, mode: u16) -> Node {
         let node = self.objects.len();
         self.objects.insert(node, Object { kind, mode });
-        self.names.insert(path.into(), node);
+        node
+    }
+
+    fn keep(&mut self, node: Node) {
+        self.held.retain(|&other| other != node);
+        self.held.push(node);
     }
 
     /// What a path stands for.
     pub fn find(&self, path: &str) -> Option<Node> {
-        self.names.get(path).copied()
+        match path {
+            HELD => self.held.last().copied(),
+            path => self.names.get(path).copied(),
+        }
+    }
+
+    /// Whether somebody has this file open.
+    pub fn is_held(&self, path: &str) -> bool {
+        self.find(path)
+            .is_some_and(|node| self.held.contains(&node))
     }
 
     /// How many links a node has.
@@ -145,8 +172,12 @@ impl Snapshot {
         let node = self.find(old).ok_or(Impossible)?;
         let target = self.find(new);
         let below = new.starts_with(&format!("{old}/"));
-        if target == Some(node) || !self.is_dir(parent_of(new)) || below {
+        if !self.is_dir(parent_of(new)) || below {
             return Err(Impossible);
+        }
+        if target == Some(node) {
+            // Two names of one file: both stay.
+            return Ok(());
         }
         if target.is_some()
             && (self.is_dir(old) != self.is_dir(new) || self.is_dir(new) && !self.is_empty_dir(new))
@@ -187,6 +218,19 @@ impl Snapshot {
         match step {
             Step::Create(path) => self.make(path, empty(), 0o644),
             Step::Mkdir(path) => self.make(path, Kind::Dir, 0o755),
+            Step::Mknod(path) => self.make(path, Kind::Device, 0o600),
+            Step::Temporary(dir) if !self.is_dir(dir) => Err(Impossible),
+            Step::Temporary(_) => {
+                let node = self.add_object(empty(), 0o644);
+                self.keep(node);
+                Ok(())
+            }
+            Step::Hold(path) => {
+                let (node, _) = self.file(path)?;
+                self.keep(node);
+                Ok(())
+            }
+            Step::Release => self.held.pop().map(drop).ok_or(Impossible),
             Step::Symlink(path, target) => {
                 self.make(path, Kind::Symlink(Rc::new(target.clone())), 0o777)
             }
@@ -228,7 +272,7 @@ impl Snapshot {
             Step::Fsync(path) | Step::Fdatasync(path) => {
                 self.find(path).map(drop).ok_or(Impossible)
             }
-            Step::Sync | Step::Commit | Step::Writeback | Step::Scatter => Ok(()),
+            Step::Sync | Step::Commit | Step::Writeback | Step::Submit | Step::Scatter => Ok(()),
             Step::Ensure(_) | Step::Append(..) => Err(Impossible),
         }
     }

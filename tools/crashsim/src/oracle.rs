@@ -9,7 +9,7 @@
 //! a block's former life, or of before a durable change is a violation, as is a name too many or
 //! too few.
 
-use crate::model::{parent_of, Kind, Node, Snapshot};
+use crate::model::{parent_of, Kind, Node, Snapshot, DEVICE};
 use crate::record::History;
 use crate::workload::Step;
 use host_core::hostfs::{Entry, Tree};
@@ -59,6 +59,13 @@ impl<'s> View<'s> {
     }
 }
 
+fn creates_or_cuts(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Create(_) | Step::Temporary(_) | Step::Truncate(..)
+    )
+}
+
 impl<'h> Promises<'h> {
     fn new(history: &'h History, cut: usize) -> Self {
         let steps = &history.steps;
@@ -106,7 +113,9 @@ impl<'h> Promises<'h> {
             }
             Step::Fdatasync(path) => {
                 let node = now.find(path).unwrap();
-                let needed = |step: &Step| matches!(step, Step::Create(_) | Step::Truncate(..));
+                // The names in a directory are its data.
+                let is_dir = now.objects[&node].kind == Kind::Dir;
+                let needed = |step: &Step| is_dir || creates_or_cuts(step);
                 (node, self.last_change(node, at, needed))
             }
             _ => return,
@@ -143,7 +152,9 @@ impl<'h> Promises<'h> {
             match &taken.step {
                 // What has taken another's place is whole.
                 Step::Rename(old, new)
-                    if is_it(old) && before.find(new).is_some() && at < count =>
+                    if is_it(old)
+                        && before.find(new).is_some_and(|there| there != node)
+                        && at < count =>
                 {
                     first = first.max(at);
                 }
@@ -157,7 +168,7 @@ impl<'h> Promises<'h> {
                     zeroed = zeroed.min(*size as usize);
                 }
                 Step::Direct(path, ..) if is_it(path) => strict = false,
-                Step::Scatter => strict = false,
+                Step::Submit | Step::Scatter => strict = false,
                 _ => {}
             }
         }
@@ -252,6 +263,7 @@ fn same_inode(names: &Snapshot, path: &str, node: Node, entry: &Entry) -> Result
         Kind::File(_) => 0o100_000,
         Kind::Dir => 0o040_000,
         Kind::Symlink(_) => 0o120_000,
+        Kind::Device => 0o020_000,
     };
     let (mode, links) = (kind | object.mode, names.links(node));
     if entry.mode != mode || entry.links != links {
@@ -263,6 +275,9 @@ fn same_inode(names: &Snapshot, path: &str, node: Node, entry: &Entry) -> Result
     match &object.kind {
         Kind::Symlink(target) if **target != entry.contents => {
             Err(format!("{path:?}: it points elsewhere"))
+        }
+        Kind::Device if format!("{DEVICE:?}").as_bytes() != entry.contents => {
+            Err(format!("{path:?}: another device"))
         }
         _ => Ok(()),
     }

@@ -3,14 +3,15 @@
 //! Runs a workload and remembers what reached the device when.
 
 use crate::image::{shorten, Disk, Prelude};
-use crate::model::{pattern, Snapshot};
+use crate::model::{pattern, Snapshot, DEVICE};
 use crate::workload::{Step, Steps};
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::{AttributeChanges, MountOptions};
+use host_core::format::units::Ino;
 use host_core::host::overlay::Overlay;
-use host_core::host::recording::{Event, Recording};
+use host_core::host::recording::{Clash, Event, Recording};
 use host_core::host::{random, thread};
-use host_core::hostfs::HostFs;
+use host_core::hostfs::{HostFs, InFlight, HELD};
 use std::ops::Range;
 
 /// A step that was taken.
@@ -60,6 +61,13 @@ pub fn perform(fs: &mut HostFs, step: &Step, tag: usize) -> Result {
     match step {
         Step::Create(path) => fs.create(path, 0o644).map(drop),
         Step::Mkdir(path) => fs.mkdir(path, 0o755),
+        Step::Mknod(path) => fs.mknod(path, 0o020_600, DEVICE),
+        Step::Temporary(dir) => fs.temporary(dir, 0o644).map(drop),
+        Step::Hold(path) => fs.hold(path).map(drop),
+        Step::Release => {
+            let ino = fs.resolve(HELD)?.ino();
+            fs.release(ino)
+        }
         Step::Symlink(path, target) => fs.symlink(path, target),
         Step::Link(old, new) => fs.link(old, new),
         Step::Unlink(path) => fs.unlink(path),
@@ -89,24 +97,92 @@ pub fn perform(fs: &mut HostFs, step: &Step, tag: usize) -> Result {
             Ok(())
         }
         Step::Writeback => fs.flush_all(),
-        Step::Ensure(_) | Step::Append(..) | Step::Scatter => Err(Error::Invalid),
+        Step::Ensure(_) | Step::Append(..) | Step::Submit | Step::Scatter => Err(Error::Invalid),
     }
 }
 
-/// See [`Step::Scatter`].
-fn scatter(fs: &mut HostFs, device: &Recording) -> Result {
-    let mut under_way = Vec::new();
-    for ino in fs.dirty() {
-        let (submitted, events) = device.deferred(|| fs.submit(ino));
-        let writes = events.clone().zip(submitted?);
-        under_way.extend(writes.map(|(event, block)| (ino, event, block)));
+/// A block of a file on its way to the device.
+struct UnderWay {
+    ino: Ino,
+    event: usize,
+    block: InFlight,
+}
+
+/// A mounted file system, its device, and what is on its way there.
+struct Machine {
+    fs: HostFs,
+    device: Recording,
+    under_way: Vec<UnderWay>,
+}
+
+impl Machine {
+    fn step(&mut self, step: &Step, tag: usize, held: bool) -> Result {
+        self.wait(step, held)?;
+        match step {
+            Step::Submit => self.submit(),
+            Step::Scatter => {
+                self.submit()?;
+                self.land(None, Some(Step::Commit))
+            }
+            step => perform(&mut self.fs, step, tag),
+        }
     }
-    for (ino, event, block) in under_way.into_iter().rev() {
-        device.complete(event..event + 1);
-        fs.complete(ino, &[block])?;
-        perform(fs, &Step::Commit, 0)?;
+
+    /// Gives all dirty data to the device.
+    fn submit(&mut self) -> Result {
+        for ino in self.fs.dirty() {
+            let (submitted, events) = self.device.deferred(|| self.fs.submit(ino));
+            let writes = events.into_iter().zip(submitted?);
+            self.under_way
+                .extend(writes.map(|(event, block)| UnderWay { ino, event, block }));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The device has what was on its way, of one file or of all, the newest first.
+    fn land(&mut self, of: Option<Ino>, then: Option<Step>) -> Result {
+        let under_way = std::mem::take(&mut self.under_way).into_iter();
+        let (mine, others) = under_way.partition(|one| of.is_none_or(|ino| ino == one.ino));
+        self.under_way = others;
+        let mine: Vec<UnderWay> = mine;
+        for one in mine.into_iter().rev() {
+            self.device.complete(one.event);
+            self.fs.complete(one.ino, &[one.block])?;
+            if let Some(step) = &then {
+                perform(&mut self.fs, step, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel waits for writes on their way before it changes or frees what they write, and before
+    /// it says that they are durable. `held` is whether the step's file is.
+    fn wait(&mut self, step: &Step, held: bool) -> Result {
+        match step {
+            Step::Create(_)
+            | Step::Mkdir(_)
+            | Step::Mknod(_)
+            | Step::Temporary(_)
+            | Step::Symlink(..)
+            | Step::Link(..)
+            | Step::Rmdir(_)
+            | Step::Chmod(..)
+            | Step::Hold(_)
+            | Step::Commit => Ok(()),
+            Step::Unlink(_) if held => Ok(()),
+            Step::Unlink(path)
+            | Step::Write(path, ..)
+            | Step::Mapped(path, ..)
+            | Step::Direct(path, ..)
+            | Step::Truncate(path, _)
+            | Step::Fsync(path)
+            | Step::Fdatasync(path) => {
+                let ino = self.fs.resolve(path)?.ino();
+                self.land(Some(ino), None)
+            }
+            _ => self.land(None, None),
+        }
+    }
 }
 
 /// Commits, and tells the last of the journal's blocks that it wrote.
@@ -182,7 +258,7 @@ pub fn begin(disk: &Disk) -> Result<(HostFs, Recording)> {
 /// Runs a workload on a disk.
 pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoHistory> {
     let begun = begin(disk).map_err(|error| NoHistory::Wrong(format!("mount: {error}")))?;
-    let (mut fs, device) = begun;
+    let (fs, device) = begun;
     let before = Overlay::new(disk.begun.clone());
     let now = device.overlay();
     let mut changed = now.sectors().iter();
@@ -197,10 +273,21 @@ pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoH
         snapshots: vec![disk.snapshot.clone()],
         last: 0,
     };
-    let taken = take(&mut fs, &device, begin, workload, &mut history);
+    let mut machine = Machine {
+        fs,
+        device,
+        under_way: Vec::new(),
+    };
+    let taken = take(&mut machine, begin, workload, &mut history);
+    let Machine { mut fs, device, .. } = machine;
     let tree = fs.tree();
     fs.abandon();
     taken?;
+    if let Some(clash) = device.clash() {
+        let Clash { old, new } = clash;
+        let why = format!("a write of bytes {new:?} while one of {old:?} is on its way");
+        return Err(NoHistory::Wrong(why));
+    }
     history.events = device.events_from(begin);
     let mut tree = tree.map_err(|error| NoHistory::Wrong(format!("reading: {error}")))?;
     shorten(&mut tree);
@@ -212,8 +299,7 @@ pub fn record(disk: &Disk, workload: &Steps) -> std::result::Result<History, NoH
 }
 
 fn take(
-    fs: &mut HostFs,
-    device: &Recording,
+    machine: &mut Machine,
     begin: usize,
     workload: &Steps,
     history: &mut History,
@@ -221,18 +307,15 @@ fn take(
     let mut now = history.snapshots[0].clone();
     for (tag, step) in workload.steps.iter().enumerate() {
         if tag == workload.last {
-            history.last = device.event_count() - begin;
+            history.last = machine.device.event_count() - begin;
         }
         let Some(step) = now.resolve(step) else {
             continue;
         };
+        let held = matches!(&step, Step::Unlink(path) if now.is_held(path));
         now.apply(&step, tag).map_err(|_| NoHistory::Impossible)?;
-        let start = device.event_count() - begin;
-        let done = match &step {
-            Step::Scatter => scatter(fs, device),
-            step => perform(fs, step, tag),
-        };
-        match done {
+        let start = machine.device.event_count() - begin;
+        match machine.step(&step, tag, held) {
             Ok(()) => {}
             Err(Error::NoSpace) => return Err(NoHistory::Impossible),
             Err(error) => return Err(NoHistory::Wrong(format!("{step}: {error}"))),
@@ -240,7 +323,7 @@ fn take(
         thread::settle();
         history.steps.push(Taken {
             step,
-            events: start..device.event_count() - begin,
+            events: start..machine.device.event_count() - begin,
         });
         history.snapshots.push(now.clone());
     }

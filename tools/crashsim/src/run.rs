@@ -3,7 +3,7 @@
 //! What is tried, and in which order; of all that, one part.
 
 use crate::arguments::Arguments;
-use crate::campaign::{Campaign, Deadline, Depth, Totals};
+use crate::campaign::{Campaign, Deadline, Depth, Totals, Ways};
 use crate::image::KINDS;
 use crate::workload::Workload;
 use host_core::testing::Random;
@@ -16,6 +16,9 @@ const MOST_FOR_SINGLES: f64 = 0.7;
 const ENOUGH: u64 = 10;
 /// Workloads by chance, if the time is not bounded.
 const SAMPLE: usize = 4000;
+
+/// Kinds of disks on which each way to make two actions durable is tried.
+const PLAIN: [&str; 2] = ["1k", "4k"];
 
 /// Workloads that were found hard once, and on which disks.
 const HARD: &[(&str, &[&str])] = &[
@@ -33,6 +36,11 @@ const HARD: &[(&str, &[&str])] = &[
             "truncate_zero+fsync,symlink_long+parent",
             "replace+none,mkdir+sync,scatter",
             "unlink+sync,mkdir_rmdir+sync,write_new+fsync",
+            // And data is on its way meanwhile.
+            "unlink_written+none,write_new+fsync",
+            "unlink_written+sync,mkdir+fsync",
+            "append+submit,mkdir_rmdir+parent",
+            "write_new+submit,tree_gone+none,mkdir+sync",
         ],
     ),
     // The block that a truncation cuts is zeroed before the file may grow again.
@@ -44,6 +52,15 @@ const HARD: &[(&str, &[&str])] = &[
             "truncate+commit,direct_far+fsync",
         ],
     ),
+    // A file without a name stays an orphan as long as it is open.
+    (
+        "1k",
+        &[
+            "truncate_unlinked+none",
+            "truncate_unlinked+parent,mkdir+sync",
+        ],
+    ),
+    ("1k-orphan-file", &["truncate_unlinked+none"]),
 ];
 
 /// What came of some of the work.
@@ -331,7 +348,10 @@ impl Run {
             self.report(&format!("one action on {kind}, all states"), |run| {
                 run.all(at, singles, Depth::Full)
             });
-            let pairs = self.campaigns[at].pairs();
+            let pairs = self.campaigns[at].pairs(match PLAIN.contains(&kind) {
+                true => Ways::All,
+                false => Ways::InTurn(at),
+            });
             self.report(&format!("two actions on {kind}"), |run| {
                 run.all(at, pairs, Depth::Quick)
             });

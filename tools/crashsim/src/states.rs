@@ -5,13 +5,15 @@
 //! After each event of the device: every write that is durable is there, in its order; of the others,
 //! each of their sectors may be there or not. So a state is a choice for each write that is not
 //! durable: all of it, nothing, or some of its sectors. An order in which an older write of the same
-//! sectors reaches the disk last is the choice without the newer one; only writes that were on their
-//! way at the same time can overtake each other besides.
+//! sectors reaches the disk last is the choice without the newer one: of two writes that are on their
+//! way to the same sectors at once the device would not know the newer one, but the recorder reports
+//! them.
 
 use crate::record::History;
 use host_core::host::overlay::{Overlay, SECTOR};
-use host_core::host::recording::{durable, Event};
+use host_core::host::recording::durable;
 use host_core::testing::Random;
+use std::fmt;
 
 /// How many states of each point are built.
 #[derive(Clone, Copy, Debug)]
@@ -38,21 +40,7 @@ enum Arrived {
 }
 
 /// One state: for each write that is not durable, what of it has arrived.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Choice {
-    arrived: Vec<Arrived>,
-    /// Writes that were on their way land last.
-    late: bool,
-}
-
-impl Choice {
-    fn of(arrived: Vec<Arrived>) -> Self {
-        Self {
-            arrived,
-            late: false,
-        }
-    }
-}
+type Choice = Vec<Arrived>;
 
 /// The point after some events.
 struct Point<'h> {
@@ -84,17 +72,11 @@ impl<'h> Point<'h> {
 
     fn choices(&self, effort: &Effort) -> Vec<Choice> {
         let count = self.pending.len();
-        let mut choices = vec![Choice::of(vec![Arrived::All; count])];
-        if self.overtakes() {
-            choices.push(Choice {
-                late: true,
-                ..choices[0].clone()
-            });
-        }
+        let mut choices = vec![vec![Arrived::All; count]];
         if count == 0 {
             return choices;
         }
-        choices.push(Choice::of(vec![Arrived::None; count]));
+        choices.push(vec![Arrived::None; count]);
         let mut random = Random::new(effort.seed ^ ((self.cut as u64) << 32));
         self.subsets(effort, &mut random, &mut choices);
         self.torn(effort, &mut random, &mut choices);
@@ -103,32 +85,11 @@ impl<'h> Point<'h> {
         choices
     }
 
-    /// Whether a write was on its way while another of the same sectors was.
-    fn overtakes(&self) -> bool {
-        let span = |at: usize| {
-            let write = self.history.events[at].write();
-            write.map(|(offset, data)| offset..offset + data.len() as u64)
-        };
-        let events = &self.history.events[..self.cut];
-        let submitted = events.iter().enumerate();
-        let mut submitted = submitted.filter(|(_, event)| matches!(event, Event::Submit(..)));
-        submitted.any(|(at, _)| {
-            let end = events
-                .iter()
-                .position(|event| matches!(event, Event::Complete(write) if *write == at))
-                .unwrap_or(self.cut);
-            let mine = span(at).unwrap_or(0..0);
-            (at + 1..end).any(|other| {
-                span(other).is_some_and(|other| other.start < mine.end && mine.start < other.end)
-            })
-        })
-    }
-
     fn subsets(&self, effort: &Effort, random: &mut Random, choices: &mut Vec<Choice>) {
         let count = self.pending.len();
         let subset = |has: &mut dyn FnMut(usize) -> bool| {
             let arrived = |n| if has(n) { Arrived::All } else { Arrived::None };
-            Choice::of((0..count).map(arrived).collect())
+            (0..count).map(arrived).collect::<Choice>()
         };
         if count <= effort.subsets {
             for mask in 0..1usize << count {
@@ -158,7 +119,7 @@ impl<'h> Point<'h> {
             for mask in [head, all & !head, random.number() & all] {
                 let mut arrived = vec![Arrived::All; count];
                 arrived[one] = Arrived::Some(mask);
-                choices.push(Choice::of(arrived.clone()));
+                choices.push(arrived.clone());
                 // And without some of what came before and after.
                 for (n, other) in arrived.iter_mut().enumerate() {
                     if n != one && random.below(2) == 0 {
@@ -166,7 +127,7 @@ impl<'h> Point<'h> {
                     }
                 }
                 if effort.random > 0 {
-                    choices.push(Choice::of(arrived));
+                    choices.push(arrived);
                 }
             }
         }
@@ -174,8 +135,7 @@ impl<'h> Point<'h> {
 
     fn build(&self, choice: &Choice) -> Overlay {
         let mut disk = self.history.before.clone();
-        let mut late = Vec::new();
-        let mut pending = self.pending.iter().zip(&choice.arrived).peekable();
+        let mut pending = self.pending.iter().zip(choice).peekable();
         for (at, event) in self.history.events[..self.cut].iter().enumerate() {
             let Some((offset, data)) = event.write() else {
                 continue;
@@ -185,13 +145,6 @@ impl<'h> Point<'h> {
                 arrived = *pending.next().unwrap().1;
             }
             debug_assert!(self.durable[at] || self.pending.contains(&at));
-            if choice.late && matches!(event, Event::Submit(..)) {
-                late.push((offset, data, arrived));
-            } else {
-                put(&mut disk, offset, data, arrived);
-            }
-        }
-        for (offset, data, arrived) in late {
             put(&mut disk, offset, data, arrived);
         }
         disk
@@ -212,12 +165,34 @@ fn put(disk: &mut Overlay, offset: u64, data: &[u8], arrived: Arrived) {
 }
 
 /// Which state of a history: after how many events, and which of the choices there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Events before the cut.
     pub cut: usize,
     /// The number of the choice.
     pub choice: usize,
+    /// Writes that have arrived, whatever the choice says of them.
+    pub arrived: Vec<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.cut, self.choice)?;
+        self.arrived.iter().try_for_each(|at| write!(f, "+{at}"))
+    }
+}
+
+impl Place {
+    /// What [`Self::fmt`] has written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (cut, rest) = text.split_once('.')?;
+        let mut numbers = rest.split('+').map(str::parse);
+        Some(Self {
+            cut: cut.parse().ok()?,
+            choice: numbers.next()?.ok()?,
+            arrived: numbers.collect::<Result<_, _>>().ok()?,
+        })
+    }
 }
 
 /// Calls `each` with the states of a history, from the first event of its last action on, until it
@@ -226,7 +201,13 @@ pub fn for_each(history: &History, effort: &Effort, mut each: impl FnMut(Place, 
     for cut in history.last..=history.events.len() {
         let point = Point::new(history, cut);
         for (choice, chosen) in point.choices(effort).iter().enumerate() {
-            if !each(Place { cut, choice }, point.build(chosen)) {
+            let arrived = Vec::new();
+            let place = Place {
+                cut,
+                choice,
+                arrived,
+            };
+            if !each(place, point.build(chosen)) {
                 return;
             }
         }
@@ -238,24 +219,43 @@ pub fn for_each(history: &History, effort: &Effort, mut each: impl FnMut(Place, 
 pub fn whole(history: &History, cut: usize) -> Overlay {
     let point = Point::new(history, cut);
     let all = vec![Arrived::All; point.pending.len()];
-    point.build(&Choice::of(all))
+    point.build(&all)
 }
 
-/// One state again, and what it consists of.
-pub fn at(history: &History, effort: &Effort, place: Place) -> Option<(Overlay, String)> {
+/// The point of a place, and what has arrived there.
+fn find<'h>(history: &'h History, effort: &Effort, place: &Place) -> Option<(Point<'h>, Choice)> {
     if place.cut > history.events.len() {
         return None;
     }
     let point = Point::new(history, place.cut);
-    let choices = point.choices(effort);
-    let choice = choices.get(place.choice)?;
+    let mut choice = point.choices(effort).into_iter().nth(place.choice)?;
+    for write in &place.arrived {
+        let at = point.pending.iter().position(|pending| pending == write)?;
+        choice[at] = Arrived::All;
+    }
+    Some((point, choice))
+}
+
+/// The writes that have not arrived as a whole in a state.
+pub fn missing(history: &History, effort: &Effort, place: &Place) -> Vec<usize> {
+    let Some((point, choice)) = find(history, effort, place) else {
+        return Vec::new();
+    };
+    let writes = point.pending.iter().zip(choice);
+    let missing = writes.filter(|(_, arrived)| *arrived != Arrived::All);
+    missing.map(|(write, _)| *write).collect()
+}
+
+/// One state again, and what it consists of.
+pub fn at(history: &History, effort: &Effort, place: &Place) -> Option<(Overlay, String)> {
+    let (point, choice) = find(history, effort, place)?;
     let mut text = String::new();
-    for (write, arrived) in point.pending.iter().zip(&choice.arrived) {
+    for (write, arrived) in point.pending.iter().zip(&choice) {
         let (offset, data) = history.events[*write].write()?;
         text += &format!(
             "  write {write}, {} bytes at {offset}: {arrived:x?}\n",
             data.len()
         );
     }
-    Some((point.build(choice), text))
+    Some((point.build(&choice), text))
 }

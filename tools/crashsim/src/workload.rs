@@ -4,6 +4,7 @@
 //! it durable, or by none. The bounds are those of CrashMonkey's ACE: few operations on a young
 //! file system, few files in few directories.
 
+use host_core::hostfs::HELD;
 use std::fmt;
 
 /// One call, or one thing that the kernel does by itself.
@@ -17,6 +18,14 @@ pub enum Step {
     Mkdir(String),
     /// Makes a symbolic link with this target.
     Symlink(String, Vec<u8>),
+    /// Makes a character device.
+    Mknod(String),
+    /// Makes a file without a name in a directory (`O_TMPFILE`), and holds it.
+    Temporary(String),
+    /// Opens a file: until [`Self::Release`] it outlives its names, and is found as [`HELD`].
+    Hold(String),
+    /// Closes the file that was opened last.
+    Release,
     /// Gives the first path's file the second as a name.
     Link(String, String),
     /// Takes a name away.
@@ -47,13 +56,15 @@ pub enum Step {
     Commit,
     /// All dirty data is written back; nobody waits for its durability.
     Writeback,
+    /// All dirty data is on its way to the device, and arrives when somebody waits for it.
+    Submit,
     /// As [`Self::Writeback`], with all writes of a file on their way at once, ending in reverse
     /// order, and a commit after each.
     Scatter,
 }
 
 /// How an action is made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Persist {
     /// Not at all.
     None,
@@ -63,6 +74,8 @@ pub enum Persist {
     Fdatasync,
     /// `fsync` of the directory that has the name.
     Parent,
+    /// `fdatasync` of that directory.
+    ParentData,
     /// `fsync` of the directory that had the name before.
     OldParent,
     /// `sync`.
@@ -71,27 +84,32 @@ pub enum Persist {
     Commit,
     /// Nobody asks, but the data is written back.
     Writeback,
+    /// Nobody asks, but the data is on its way.
+    Submit,
 }
 
 impl Persist {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::None,
         Self::Fsync,
         Self::Fdatasync,
         Self::Parent,
+        Self::ParentData,
         Self::OldParent,
         Self::Sync,
         Self::Commit,
         Self::Writeback,
+        Self::Submit,
     ];
 
     /// Those that programs can ask for.
-    pub const CALLS: [Self; 6] = [
+    pub const CALLS: [Self; 7] = [
         Self::None,
         Self::Fsync,
         Self::Fdatasync,
         Self::Parent,
+        Self::ParentData,
         Self::OldParent,
         Self::Sync,
     ];
@@ -102,10 +120,12 @@ impl Persist {
             Self::Fsync => "fsync",
             Self::Fdatasync => "fdatasync",
             Self::Parent => "parent",
+            Self::ParentData => "parentdata",
             Self::OldParent => "oldparent",
             Self::Sync => "sync",
             Self::Commit => "commit",
             Self::Writeback => "writeback",
+            Self::Submit => "submit",
         }
     }
 }
@@ -125,6 +145,13 @@ pub struct Action {
 }
 
 impl Action {
+    /// The ways to make it durable that programs have.
+    pub fn calls(&self) -> Vec<Persist> {
+        let mut calls = Persist::CALLS.to_vec();
+        calls.retain(|how| self.persist(*how).is_some());
+        calls
+    }
+
     fn persist(&self, how: Persist) -> Option<Option<Step>> {
         let file = || self.file.map(String::from);
         Some(match how {
@@ -132,10 +159,12 @@ impl Action {
             Persist::Fsync => Some(Step::Fsync(file()?)),
             Persist::Fdatasync => Some(Step::Fdatasync(file()?)),
             Persist::Parent => Some(Step::Fsync(self.parent.into())),
+            Persist::ParentData => Some(Step::Fdatasync(self.parent.into())),
             Persist::OldParent => Some(Step::Fsync(self.old_parent?.into())),
             Persist::Sync => Some(Step::Sync),
             Persist::Commit => Some(Step::Commit),
             Persist::Writeback => Some(Step::Writeback),
+            Persist::Submit => Some(Step::Submit),
         })
     }
 }
@@ -234,15 +263,99 @@ fn name_actions() -> Vec<Action> {
             None,
             "/A",
         ),
+        action("mknod", vec![Step::Mknod(s("/A/dev"))], None, "/A"),
         action("chmod", vec![Chmod(s("/foo"), 0o600)], "/foo", ""),
         moves("rename", "/foo", "/moved", ["", ""]),
         moves("rename_over", "/foo", "/bar", ["", ""]),
+        action(
+            "rename_same",
+            vec![
+                Link(s("/foo"), s("/hard")),
+                Step::Rename(s("/foo"), s("/hard")),
+            ],
+            "/hard",
+            "",
+        ),
         moves("rename_up_over", "/A/foo", "/foo", ["/A", ""]),
         moves("rename_down", "/foo", "/B/foo", ["", "/B"]),
         moves("rename_many", "/foo", "/many/short", ["", "/many"]),
         moves("rename_dir", "/A", "/Z", ["", ""]),
         moves("rename_dir_across", "/A/sub", "/B/sub", ["/A", "/B"]),
         moves("rename_dir_over", "/A/sub", "/B", ["/A", ""]),
+    ]
+}
+
+/// Files that are open while their names go or come.
+fn open_actions(block: u64) -> Vec<Action> {
+    use Step::{Commit, Hold, Link, Release, Rename, Submit, Temporary, Truncate, Unlink, Write};
+    let (b, n) = (block, block as usize);
+    let (foo, bar, held) = (
+        || String::from("/foo"),
+        || String::from("/bar"),
+        || String::from(HELD),
+    );
+    let replaced = vec![Hold(bar()), Rename(foo(), bar())];
+    let temporary = vec![Temporary("/A".into()), Write(held(), 0, n + 9)];
+    let named = vec![Link(held(), "/A/tmp".into())];
+    vec![
+        action(
+            "unlink_open",
+            vec![Hold(foo()), Unlink(foo()), Commit, Release],
+            None,
+            "",
+        ),
+        action(
+            "unlink_held",
+            vec![Hold("/A/foo".into()), Unlink("/A/foo".into())],
+            HELD,
+            "/A",
+        ),
+        action(
+            "write_unlinked",
+            vec![Hold(foo()), Unlink(foo()), Write(held(), b + 100, 2 * n)],
+            HELD,
+            "",
+        ),
+        action(
+            "truncate_unlinked",
+            vec![
+                Hold(foo()),
+                Unlink(foo()),
+                Truncate(held(), b + 17),
+                Commit,
+                Release,
+            ],
+            None,
+            "",
+        ),
+        // As the file's name goes, its data is on its way; its blocks are freed when that has arrived.
+        action(
+            "unlink_written",
+            vec![
+                Hold(foo()),
+                Write(foo(), b + 100, 2 * n),
+                Submit,
+                Unlink(foo()),
+                Commit,
+                Release,
+            ],
+            None,
+            "",
+        ),
+        action("rename_over_held", replaced.clone(), "/bar", ""),
+        action(
+            "rename_over_open",
+            [replaced, vec![Commit, Release]].concat(),
+            "/bar",
+            "",
+        ),
+        action("temporary", temporary.clone(), HELD, "/A"),
+        action(
+            "temporary_link",
+            [temporary, named].concat(),
+            "/A/tmp",
+            "/A",
+        ),
     ]
 }
 
@@ -296,12 +409,21 @@ fn data_actions(block: u64) -> Vec<Action> {
         file("direct_append", vec![Direct(old(), 3 * b, 2 * n)]),
         file("direct_far", vec![Direct(old(), 8 * b, n)]),
         file("mmap", vec![Mapped(old(), 50, 300)]),
+        file(
+            "mmap_hole",
+            vec![
+                Truncate(old(), 5 * b + 5),
+                Mapped(old(), 3 * b + 100, n + 50),
+            ],
+        ),
+        file("mmap_tail", vec![Mapped(old(), 2 * b + 50, 300)]),
     ]
 }
 
 /// Every action, on files made of blocks of `block` bytes.
 pub fn actions(block: u64) -> Vec<Action> {
     let mut all = name_actions();
+    all.extend(open_actions(block));
     all.extend(data_actions(block));
     all
 }
