@@ -208,6 +208,7 @@ faults! {
         NoEntry(at, _) => "there is no entry in use at offset {at}",
         BlockSize(size, _) => "a directory block of {size} bytes cannot be",
         Hole(block, _) => "block {block} of the directory has no place on the disk",
+        Itself(ino, _) => "a name leads to the directory itself, inode {ino}",
     }
 }
 

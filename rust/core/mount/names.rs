@@ -14,6 +14,7 @@ use crate::core::inode::{
 use crate::core::journal::Handle;
 use crate::core::platform::{Arc, ArcRoom, GFP};
 use crate::format::dirent::FileType;
+use crate::format::fault::{DirFault, Fault};
 use crate::format::features::RoCompat;
 use crate::format::inode::{InodeFields, InodeFlags};
 use crate::format::units::Ino;
@@ -144,10 +145,16 @@ impl Filesystem {
     pub fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
         let found = self
             .directory(dir)
-            .and_then(|directory| directory.lookup_killable(name));
-        let found = self
-            .report("lookup", dir.ino(), found)?
-            .map(|found| found.ino);
+            .and_then(|directory| directory.lookup_killable(name))
+            .map(|found| found.map(|found| found.ino));
+        let found = match found {
+            Ok(Some(ino)) if ino == dir.ino() && !matches!(name, b"." | b"..") => {
+                let fault = Fault::Dir(DirFault::Itself, u64::from(ino.get()), 0);
+                Err(Error::Corrupt(dir.here(), fault))
+            }
+            found => found,
+        };
+        let found = self.report("lookup", dir.ino(), found)?;
         events::lookup(&self.volume.device, dir.ino(), found);
         Ok(found)
     }

@@ -367,7 +367,7 @@ fn a_stopped_journal_says_why() {
     let file = TempFile::with(&left);
     let (_, text) = run("dumpe2fs", &["-h"], &file.0);
     for want in [
-        "Journal errno:            -95",
+        "Journal errno:            -117",
         "FS Error count:           1",
     ] {
         assert!(text.contains(want), "{want} in {text}");
@@ -430,7 +430,7 @@ fn policy_panic() {
     let file = TempFile::with(&device.contents());
     let (_, text) = run("dumpe2fs", &["-h"], &file.0);
     assert!(text.contains("FS Error count:           1"), "{text}");
-    assert!(text.contains("Journal errno:            -95"), "{text}");
+    assert!(text.contains("Journal errno:            -117"), "{text}");
     fs.abandon();
 }
 
