@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Load for the subject stress: stress-load.py DIR SECONDS SEED.
+"""Load for the subject stress: stress-load.py DIR SECONDS SEED [OWN].
 
 Processes of random operations on few files, so that they meet: writing, reading, mapping, direct I/O, truncation, renames,
 links, sync in all forms. Errors of the system are part of it; what a process reads of a block that only it writes is not
-allowed to differ. With REXT4_FAULTS set anything may fail and nothing is compared: faults are being injected.
+allowed to differ. Its own file has up to 100 blocks; or OWN blocks, all written at first, then up to a 24th of them at a time.
+
+With REXT4_FAULTS set faults are being injected: anything may fail, and what was written may be lost if a sync tells of it.
 """
 
 import errno
@@ -24,6 +26,9 @@ EXPECTED = {
 # What none answers unless memory runs short or the disk fails.
 DISTURBED = {errno.ENOMEM, errno.EIO, errno.EROFS}
 FAULTS = "REXT4_FAULTS" in os.environ
+OWN = int(sys.argv[4]) if len(sys.argv) > 4 else 100
+STRIDE = max(1, OWN // 24)
+FILL = OWN if len(sys.argv) > 4 else 0
 
 
 class Worker:
@@ -34,9 +39,10 @@ class Worker:
         self.rng = random.Random(f"{seed} {number}")
         self.shared = [os.path.join(base, f"shared-{n}") for n in range(4)]
         self.names = os.path.join(base, "names")
-        self.own = os.path.join(base, f"own-{number}")
-        # What the own file holds, block by block: the byte that fills it.
+        self.own_path = os.path.join(base, f"own-{number}")
+        # What the own file holds, block by block: the byte that fills it. A write that fails may be there in part.
         self.blocks = {}
+        self.compared = 0
 
     def open(self, path, flags=0):
         """A shared file."""
@@ -107,26 +113,51 @@ class Worker:
         else:
             os.rename(one, other)
 
+    def own(self, call, data, at):
+        """Opens the own file in one of two ways and reads or writes there; answers how many bytes that were."""
+        fd = self.open(self.own_path, self.rng.choice([0, os.O_DIRECT]))
+        try:
+            return call(fd, [data], at * BLOCK)
+        finally:
+            os.close(fd)
+
+    def write_own(self, at, count):
+        """Fills blocks of the own file with a byte."""
+        byte = self.rng.randint(1, 255)
+        data = mmap.mmap(-1, count * BLOCK)
+        data.write(bytes([byte]) * len(data))
+        for block in range(at, at + count):
+            self.blocks.pop(block, None)
+        written = self.own(os.pwritev, data, at)
+        self.blocks.update((block, byte) for block in range(at, at + written // BLOCK))
+
     def check_own(self, _fd):
-        """Writes a block of the own file by one way and reads another by any."""
-        at, byte = self.rng.randint(0, 100), self.rng.randint(1, 255)
-        data = mmap.mmap(-1, BLOCK)
-        data.write(bytes([byte]) * BLOCK)
-        fd = self.open(self.own, self.rng.choice([0, os.O_DIRECT]))
-        try:
-            os.pwritev(fd, [data], at * BLOCK)
-            self.blocks[at] = byte
-        finally:
-            os.close(fd)
+        """Writes blocks of the own file by one way and reads others by any."""
+        count = self.rng.randint(1, STRIDE)
+        self.write_own(self.rng.randint(0, OWN - count), count)
+        data = mmap.mmap(-1, count * BLOCK)
         at = self.rng.choice(list(self.blocks))
-        fd = self.open(self.own, self.rng.choice([0, os.O_DIRECT]))
-        try:
-            os.preadv(fd, [data], at * BLOCK)
-        finally:
-            os.close(fd)
-        if not FAULTS and data[:] != bytes([self.blocks[at]]) * BLOCK:
-            print(f"process {self.number}: block {at} of its own file is not what it wrote", flush=True)
-            os._exit(3)
+        for block in range(self.own(os.preadv, data, at) // BLOCK):
+            known, found = self.blocks.get(at + block), data[block * BLOCK : (block + 1) * BLOCK]
+            if known is None:
+                continue
+            if found != bytes([known]) * BLOCK:
+                self.differs(at + block)
+                return
+            self.compared += 1
+
+    def differs(self, block):
+        """Only where faults are injected, and if a sync tells of them."""
+        while FAULTS:
+            try:
+                self.own(lambda fd, *_: os.fsync(fd), None, 0)
+                break
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    self.blocks.clear()
+                    return
+        print(f"process {self.number}: block {block} of its own file is not what it wrote", flush=True)
+        os._exit(3)
 
     def run(self, end):
         """Until the end."""
@@ -136,8 +167,11 @@ class Worker:
         fd = None
         while time.monotonic() < end:
             try:
-                fd = self.open(self.rng.choice(self.shared))
-                self.rng.choice(works)(fd)
+                if done * STRIDE < FILL:
+                    self.write_own(done * STRIDE, min(STRIDE, FILL - done * STRIDE))
+                else:
+                    fd = self.open(self.rng.choice(self.shared))
+                    self.rng.choice(works)(fd)
             except (OSError, MemoryError, IndexError) as error:
                 failed += isinstance(error, MemoryError) or getattr(error, "errno", None) in DISTURBED
                 if not FAULTS and getattr(error, "errno", None) not in EXPECTED:
@@ -147,7 +181,7 @@ class Worker:
                 os.close(fd)
                 fd = None
             done += 1
-        print(f"process {self.number}: {done} operations, {failed} failed", flush=True)
+        print(f"process {self.number}: {done} operations, {failed} failed, {self.compared} blocks compared", flush=True)
 
 
 def main():
