@@ -6,4 +6,5 @@ mod disk;
 mod fixed;
 mod maps;
 mod names;
+mod orphans;
 mod volumes;
