@@ -7,4 +7,5 @@ mod disk;
 mod fixed;
 mod maps;
 mod names;
+mod orphans;
 mod volumes;
