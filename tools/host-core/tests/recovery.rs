@@ -283,8 +283,14 @@ fn orphans_end_with_the_mount() {
     for n in 0.. {
         let device = Failing::new(image.clone(), Plan::Never);
         let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let held = fs.hold("/gone").unwrap();
+        fs.unlink("/gone").unwrap();
+        fs.sync().unwrap();
+        // Its record has to be read again.
+        fs.fs.freeze().and_then(|()| fs.fs.thaw()).unwrap();
+        fs.fs.reclaim(100_000);
         let shortage = Shortage::begin(n, 1);
-        let unlinked = fs.unlink("/gone");
+        let deleted = fs.release(held);
         Shortage::end();
         let stopped = fs.fs.is_read_only();
         fs.let_go();
@@ -293,7 +299,7 @@ fn orphans_end_with_the_mount() {
             assert_eq!(closed, Ok(()), "allocation {n}");
             assert_clean(&device.contents());
             let is_gone = !debugfs(&device.contents(), "ls /").contains("gone");
-            finished_late += u32::from(is_gone && unlinked.is_err());
+            finished_late += u32::from(is_gone && deleted.is_err());
         }
         if shortage.count() <= n {
             break;
