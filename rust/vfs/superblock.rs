@@ -114,7 +114,8 @@ fn describe(sb: &mut NewSuper<'_, Rext4>, fs: &Filesystem) -> Result {
         .set_max_bytes(fs.max_file_size())
         .set_times(granularity, min, max)
         .set_uuid(&fs.uuid())
-        .set_abilities()
+        .set_cgroup_writeback()
+        .allow_hsm()
         .set_xattr_handlers(&xattr::HANDLERS)
         .set_export_ops()
         .set_flags(flag::POSIXACL, 0);

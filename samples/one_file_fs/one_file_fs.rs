@@ -539,7 +539,7 @@ impl WritebackOps<OneFileFs> for Data {
         });
     }
 
-    fn submit(_: &Inode<OneFileFs>, write: &Write<'_, OneFileFs>) -> bool {
+    fn submit(_: &Inode<OneFileFs>, write: &Write<'_, OneFileFs>, _: bool) -> bool {
         write.is_unwritten()
     }
 }

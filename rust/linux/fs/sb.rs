@@ -332,11 +332,16 @@ impl<'a, F: FileSystem + SuperOps> NewSuper<'a, F> {
         self
     }
 
-    /// Accounts writeback to control groups (`SB_I_CGROUPWB`), and lets those who bring contents in when they
-    /// are asked for watch files (`SB_I_ALLOW_HSM`): reads, writes, faults and mappings go by the VFS's own
-    /// functions.
-    pub fn set_abilities(&mut self) -> &mut Self {
-        self.0.s_iflags |= (bindings::SB_I_CGROUPWB | bindings::SB_I_ALLOW_HSM) as usize;
+    /// Accounts writeback to control groups (`SB_I_CGROUPWB`).
+    pub fn set_cgroup_writeback(&mut self) -> &mut Self {
+        self.0.s_iflags |= bindings::SB_I_CGROUPWB as usize;
+        self
+    }
+
+    /// Lets those watch files who bring contents in when they are asked for (`SB_I_ALLOW_HSM`). Reads, writes,
+    /// faults and mappings have to go by the VFS's own functions.
+    pub fn allow_hsm(&mut self) -> &mut Self {
+        self.0.s_iflags |= bindings::SB_I_ALLOW_HSM as usize;
         self
     }
 
