@@ -406,6 +406,7 @@ impl FileOps<OneFileFs> for Data {
             iomap::zero_range::<_, Buffered>(&inode, inode.size(), pos - inode.size())?;
         }
         let written = if iocb.is_direct() {
+            iocb.do_not_poll();
             let direct = direct::write::<_, Direct, Direct>(iocb, from, true)?;
             iocb = direct.0;
             match direct.1 {
