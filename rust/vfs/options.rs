@@ -46,6 +46,9 @@ pub(super) const TABLE: ParamTable = ParamTable::new(&[
     ParamSpec::string(c"data_err", DATA_ERR),
     ParamSpec::u32(c"auto_da_alloc", NO_EFFECT),
     ParamSpec::string(c"dax", DAX),
+    // What `/proc/mounts` says of a mount that has ended comes back with a remount.
+    ParamSpec::flag(c"emergency_ro", NO_EFFECT),
+    ParamSpec::flag(c"shutdown", NO_EFFECT),
     ParamSpec::flag(c"delalloc", NO_EFFECT),
     ParamSpec::flag(c"auto_da_alloc", NO_EFFECT),
     ParamSpec::flag(c"noauto_da_alloc", NO_EFFECT),

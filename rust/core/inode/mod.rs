@@ -26,7 +26,7 @@ pub use links::{
     add_directory_link, add_link, drop_directory_link, drop_link, has_room_for_directory,
 };
 pub use load::Purpose;
-pub use orphan::{Orphans, ORPHAN_CREDITS};
+pub use orphan::{OrphanFaults, Orphans, ORPHAN_CREDITS};
 pub use resize::{Resize, Settled, Zeroed};
 pub use store::Touch;
 pub use xattr::XATTR_CREDITS;

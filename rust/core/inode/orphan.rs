@@ -64,13 +64,14 @@ struct Known {
 pub struct Orphans {
     file: Option<OrphanFile>,
     known: Mutex<Known>,
-    /// What was wrong first in the orphan file, and what the chain ended at.
-    faults: [Option<Error>; 2],
 }
 
+/// What was wrong first in the orphan file, and what the chain ended at. What is behind it is not known.
+pub type OrphanFaults = [Option<Error>; 2];
+
 impl Orphans {
-    /// Finds the orphan file and all orphans there are.
-    pub fn open(volume: &Volume) -> Result<Self> {
+    /// Finds the orphan file and all orphans there are, and what is wrong with them.
+    pub fn open(volume: &Volume) -> Result<(Self, OrphanFaults)> {
         let mut known = Known {
             chain: Vec::new(),
             by_ino: RBTree::new(),
@@ -86,16 +87,11 @@ impl Orphans {
             None => None,
         };
         let in_chain = collect_chain(volume, &mut known)?;
-        Ok(Self {
+        let orphans = Self {
             file,
             known: Mutex::new(known, locks::ORPHANS)?,
-            faults: [in_file, in_chain],
-        })
-    }
-
-    /// What was found wrong when the orphans were looked for. What is behind it is not known.
-    pub fn faults(&self) -> impl Iterator<Item = Error> + '_ {
-        self.faults.iter().flatten().copied()
+        };
+        Ok((orphans, [in_file, in_chain]))
     }
 
     /// Whether there is an orphan file.
@@ -279,8 +275,7 @@ impl OrphanFile {
                 State::Written(block) => {
                     let data = volume.read(block, Kind::OrphanFile(owner))?.data()?;
                     let place = Place { ino, block };
-                    orphan_file::check(&data, geometry.first_ino(), geometry.inode_count())
-                        .map_err(|fault| Error::Corrupt(place, fault))?;
+                    orphan_file::check(&data).map_err(|fault| Error::Corrupt(place, fault))?;
                     blocks.push(block, GFP)?;
                 }
                 // A hole in it: as if it ended here. Nobody makes such a file.
@@ -307,8 +302,9 @@ impl OrphanFile {
             .saturating_mul(self.slots_per_block)
     }
 
-    /// Notes all entries. The first inode that has two, if any, is a fault.
+    /// Notes all entries. One that no orphan can have, or an inode's second, is a fault; the first is returned.
     fn collect(&self, volume: &Volume, known: &mut Known) -> Result<Option<Error>> {
+        let geometry = &volume.superblock.geometry;
         let words = usize::try_from(self.slots().div_ceil(WORD)).unwrap_or(0);
         known.used = Vec::from_elem(0u64, words, GFP)?;
         let (mut first, mut fault) = (0u32, None);
@@ -317,7 +313,15 @@ impl OrphanFile {
             for (n, ino) in orphan_file::orphans(&data) {
                 let slot = first.saturating_add(n);
                 known.mark(slot, true);
-                if known.by_ino.get(&ino.get()).is_some() {
+                let checked =
+                    orphan_file::check_slot(n, ino, geometry.first_ino(), geometry.inode_count());
+                if let Err(bad) = checked {
+                    let place = Place {
+                        ino: self.owner.ino,
+                        block,
+                    };
+                    fault.get_or_insert(Error::Corrupt(place, bad));
+                } else if known.by_ino.get(&ino.get()).is_some() {
                     let place = Place::new(ino, block);
                     fault.get_or_insert(Error::Corrupt(place, twice(ino)));
                 } else {

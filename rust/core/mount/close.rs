@@ -9,6 +9,7 @@ use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
 use crate::core::events;
+use crate::core::inode::OrphanFaults;
 use crate::core::journal::Quiet;
 use crate::core::platform::{log, Level};
 use core::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ impl Filesystem {
         let writable = !self.is_read_only();
         if writable && !self.orphans.is_empty() {
             // For which there was no memory, say, when they were let go. Nobody uses them now.
-            let _ = self.finish_orphans(false);
+            let _ = self.finish_orphans(false, OrphanFaults::default());
         }
         let closed = journal.close();
         if !writable {

@@ -15,7 +15,7 @@ use crate::core::cache::{Cache, Sealer, FUNCTIONS};
 use crate::core::dir::Rules;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
-use crate::core::inode::{Inode, InodeKind, Orphans, Purpose};
+use crate::core::inode::{Inode, InodeKind, OrphanFaults, Orphans, Purpose};
 use crate::core::journal::{Journal, Run, Settings, Start};
 use crate::core::locks;
 use crate::core::platform::{lock_class, log, Arc, Device, Level, Mutex, Vec, GFP};
@@ -288,9 +288,10 @@ impl Filesystem {
         device.set_block_size(opened.superblock.geometry.block_size())?;
         let sectors_at_mount = device.sectors_written();
         let recovered = opened.recover(device, options)?;
-        let filesystem = Self::assemble(device, opened, recovered, options, sectors_at_mount)?;
+        let (filesystem, faults) =
+            Self::assemble(device, opened, recovered, options, sectors_at_mount)?;
         let filesystem = Arc::new(filesystem, GFP)?;
-        let prepared = filesystem.prepare(options);
+        let prepared = filesystem.prepare(options, faults);
         if let Err(error) = prepared {
             if let Some(journal) = &filesystem.volume.journal {
                 // The error at hand is the one to tell.
@@ -317,7 +318,7 @@ impl Filesystem {
         recovered: Recovered,
         options: &MountOptions,
         sectors_at_mount: u64,
-    ) -> Result<Self> {
+    ) -> Result<(Self, OrphanFaults)> {
         let Opened {
             mut superblock,
             checksums,
@@ -359,8 +360,8 @@ impl Filesystem {
             superblock,
             device: device.clone(),
         };
-        let orphans = Orphans::open(&volume)?;
-        Ok(Self {
+        let (orphans, faults) = Orphans::open(&volume)?;
+        let filesystem = Self {
             volume,
             rules,
             orphans,
@@ -372,24 +373,25 @@ impl Filesystem {
             sectors_at_mount,
             path_recorded: AtomicBool::new(false),
             reclaim_from: AtomicU64::new(0),
-        })
+        };
+        Ok((filesystem, faults))
     }
 
     /// What is left to do before anybody may use it.
-    fn prepare(&self, options: &MountOptions) -> Result {
+    fn prepare(&self, options: &MountOptions, faults: OrphanFaults) -> Result {
         let root = Inode::load(&self.volume, special::ROOT, Purpose::Name)?;
         if root.kind() != InodeKind::Directory {
             let mode = u64::from(root.attributes().mode);
             let fault = Fault::Inode(InodeFault::Mode, mode, 0);
             return Err(Error::Corrupt(root.here(), fault));
         }
-        let left = !self.orphans.is_empty() || self.orphans.faults().next().is_some();
+        let left = !self.orphans.is_empty() || faults.iter().any(Option::is_some);
         let finish = left && self.volume.journal.is_some();
         if !options.read_only {
             self.go_writable()?;
         }
         if finish {
-            self.finish_orphans(options.read_only)?;
+            self.finish_orphans(options.read_only, faults)?;
             self.read_only.store(options.read_only, Ordering::Release);
         }
         if self.has_failed() {
@@ -439,7 +441,8 @@ impl Filesystem {
     }
 
     /// Finishes what a crash, or an error, has left: deletes and truncates the orphans. Nobody has one in use.
-    pub(super) fn finish_orphans(&self, read_only: bool) -> Result {
+    /// Reports what was wrong when they were looked for.
+    pub(super) fn finish_orphans(&self, read_only: bool, faults: OrphanFaults) -> Result {
         let device = &self.volume.device;
         if self.state_bits.load(Ordering::Acquire) & state::ERROR != 0 {
             say(
@@ -466,7 +469,7 @@ impl Filesystem {
                 true
             }
             Err(error) => {
-                // The disk keeps the entry, for the next mount or e2fsck.
+                // The disk keeps the entry: for e2fsck, or, if memory ran short, for the next mount.
                 say(
                     device,
                     Level::Warning,
@@ -476,7 +479,7 @@ impl Filesystem {
             }
         };
         let _ = chain.iter().all(|ino| finish(*ino));
-        for fault in self.orphans.faults() {
+        for fault in faults.into_iter().flatten() {
             // It is for the log and the record; the mount goes on.
             let _ = self.report("finish_orphans", NO_INODE, Err::<(), _>(fault));
         }

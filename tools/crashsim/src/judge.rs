@@ -69,11 +69,15 @@ fn read(device: OverlayDevice, options: &MountOptions) -> Result<Tree, String> {
     let mounted = HostFs::mount(device, options);
     let mut fs = mounted.map_err(|error| format!("mount: {error}"))?;
     let tree = fs.tree();
+    let damage = fs.fs.error_record().map_or(0, |record| record.count);
     let unmounted = fs.unmount();
     let mut tree = tree.map_err(|error| format!("reading: {error}"))?;
     shorten(&mut tree);
     unmounted.map_err(|error| format!("unmount: {error}"))?;
-    Ok(tree)
+    match damage {
+        0 => Ok(tree),
+        count => Err(format!("{count} errors were reported")),
+    }
 }
 
 impl Judge {

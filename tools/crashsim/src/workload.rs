@@ -289,18 +289,16 @@ fn name_actions() -> Vec<Action> {
 fn open_actions(block: u64) -> Vec<Action> {
     use Step::{Commit, Hold, Link, Release, Rename, Submit, Temporary, Truncate, Unlink, Write};
     let (b, n) = (block, block as usize);
-    let (foo, bar, held) = (
-        || String::from("/foo"),
-        || String::from("/bar"),
-        || String::from(HELD),
-    );
-    let replaced = vec![Hold(bar()), Rename(foo(), bar())];
+    let old = || String::from("/foo");
+    let small = || String::from("/bar");
+    let held = || String::from(HELD);
+    let replaced = vec![Hold(small()), Rename(old(), small())];
     let temporary = vec![Temporary("/A".into()), Write(held(), 0, n + 9)];
     let named = vec![Link(held(), "/A/tmp".into())];
     vec![
         action(
             "unlink_open",
-            vec![Hold(foo()), Unlink(foo()), Commit, Release],
+            vec![Hold(old()), Unlink(old()), Commit, Release],
             None,
             "",
         ),
@@ -312,15 +310,15 @@ fn open_actions(block: u64) -> Vec<Action> {
         ),
         action(
             "write_unlinked",
-            vec![Hold(foo()), Unlink(foo()), Write(held(), b + 100, 2 * n)],
+            vec![Hold(old()), Unlink(old()), Write(held(), b + 100, 2 * n)],
             HELD,
             "",
         ),
         action(
             "truncate_unlinked",
             vec![
-                Hold(foo()),
-                Unlink(foo()),
+                Hold(old()),
+                Unlink(old()),
                 Truncate(held(), b + 17),
                 Commit,
                 Release,
@@ -332,10 +330,10 @@ fn open_actions(block: u64) -> Vec<Action> {
         action(
             "unlink_written",
             vec![
-                Hold(foo()),
-                Write(foo(), b + 100, 2 * n),
+                Hold(old()),
+                Write(old(), b + 100, 2 * n),
                 Submit,
-                Unlink(foo()),
+                Unlink(old()),
                 Commit,
                 Release,
             ],

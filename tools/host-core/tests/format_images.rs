@@ -194,7 +194,7 @@ fn feed(image: &Image, bytes: &mut [u8]) {
     let _ = index.root(bytes).map(|(_, index)| index.find(77));
     let _ = index.node(bytes).map(|index| index.find(77));
     let _ = Attrs::in_block(bytes).map(|attrs| attrs.iter().count());
-    let _ = orphan_file::check(bytes, Ino(11), 100);
+    let _ = orphan_file::check(bytes);
     if let Ok(layout) = jbd2::Layout::parse(bytes, &FUNCTIONS, geometry.block_size(), 4096) {
         let _ = layout.tags(bytes).count();
         let _ = layout.revokes(bytes).map(|revokes| revokes.count());

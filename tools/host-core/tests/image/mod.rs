@@ -483,7 +483,10 @@ impl Image {
             self.sums.verify_orphan_block(seed, *at, &block)?;
             self.reseal(&block, |sums, b| sums.seal_orphan_block(seed, *at, b))?;
             let geometry = self.geometry();
-            orphan_file::check(&block, geometry.first_ino(), geometry.inode_count())?;
+            orphan_file::check(&block)?;
+            for (n, ino) in orphan_file::orphans(&block) {
+                orphan_file::check_slot(n, ino, geometry.first_ino(), geometry.inode_count())?;
+            }
             self.keep(Kind::Orphan, &block);
         }
         Ok(())
