@@ -84,15 +84,18 @@ mod tests {
     #[test]
     fn slots_and_tail() {
         let mut block = [0xffu8; 1024];
-        assert!(check(&block, Ino(11), 100).is_err());
+        assert!(check(&block).is_err());
         init(&mut block).unwrap();
-        assert_eq!(check(&block, Ino(11), 100), Ok(()));
+        assert_eq!(check(&block), Ok(()));
         assert_eq!(slots(1024), 254);
         set_slot(&mut block, 0, Some(Ino(12))).unwrap();
         set_slot(&mut block, 253, Some(Ino(100))).unwrap();
         assert!(set_slot(&mut block, 254, None).is_err());
-        assert_eq!(check(&block, Ino(11), 100), Ok(()));
-        assert!(check(&block, Ino(11), 99).is_err());
+        assert_eq!(check(&block), Ok(()));
+        for (ino, count, is_possible) in [(11, 100, true), (10, 100, false), (100, 99, false)] {
+            let checked = check_slot(3, Ino(ino), Ino(11), count);
+            assert_eq!(checked.is_ok(), is_possible);
+        }
         assert!(orphans(&block).eq([(0, Ino(12)), (253, Ino(100))]));
     }
 
