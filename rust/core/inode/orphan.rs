@@ -316,10 +316,7 @@ impl OrphanFile {
                 let checked =
                     orphan_file::check_slot(n, ino, geometry.first_ino(), geometry.inode_count());
                 if let Err(bad) = checked {
-                    let place = Place {
-                        ino: self.owner.ino,
-                        block,
-                    };
+                    let place = Place::new(self.owner.ino, block);
                     fault.get_or_insert(Error::Corrupt(place, bad));
                 } else if known.by_ino.get(&ino.get()).is_some() {
                     let place = Place::new(ino, block);

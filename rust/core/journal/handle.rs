@@ -32,7 +32,7 @@ pub struct Handle<'j> {
     joined: bool,
     /// What lockdep sees of it; `None` while it waits for another transaction.
     open: Option<LockMapGuard>,
-    /// What it has changed in its transaction.
+    /// How often it has changed something in its transaction.
     changes: u64,
     _nofs: NofsScope,
 }
