@@ -3,14 +3,14 @@
 //! The disks that workloads begin with: made by `mkfs.ext4`, every free block filled with old bytes,
 //! and a few files.
 
-use crate::model::{parent_of, Snapshot};
+use crate::model::{parent_of, Snapshot, USER};
 use crate::record::{begin, perform};
 use crate::workload::{many, Step};
 use host_core::core::error::Error;
 use host_core::core::mount::MountOptions;
 use host_core::host::{clock, random, recording::Recording};
 use host_core::hostfs::{HostFs, Tree};
-use host_core::testing;
+use host_core::testing::{self, TempFile};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -181,7 +181,10 @@ impl Disk {
             perform(&mut fs, step, FIRST_TAG + n).unwrap();
             snapshot.apply(step, FIRST_TAG + n).unwrap();
         }
-        fs.sync().unwrap();
+        fs.unmount().unwrap();
+        let image = add_xattrs(&device.contents(), &mut snapshot);
+        let device = Recording::new(image);
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
         if let Some(free) = kind.free {
             leave_free(&mut fs, free);
             let mut tree = fs.tree().unwrap();
@@ -204,6 +207,40 @@ impl Disk {
         fs.abandon();
         disk
     }
+}
+
+/// What files have for attributes: /foo one in a block of its own, /bar and /A/foo two in a block that is
+/// theirs together.
+const XATTRS: [(&str, &[&str]); 3] = [
+    ("/foo", &["large"]),
+    ("/bar", &["large", "small"]),
+    ("/A/foo", &["large", "small"]),
+];
+
+/// Gives files attributes: the driver cannot.
+fn add_xattrs(image: &[u8], snapshot: &mut Snapshot) -> Vec<u8> {
+    let file = TempFile::with(image);
+    let ask = |request: &str| testing::run("debugfs", &["-w", "-R", request], &file.0).1;
+    for (path, names) in XATTRS {
+        let node = snapshot.find(path).unwrap();
+        for name in names {
+            // Too long for the inode's own record.
+            let value: Vec<u8> = name.bytes().cycle().take(200).collect();
+            let from = TempFile::with(&value);
+            ask(&format!(
+                "ea_set -f {} {path} user.{name}",
+                from.0.display()
+            ));
+            let object = snapshot.objects.get_mut(&node).unwrap();
+            object.xattrs.insert((USER, name.bytes().collect()), value);
+        }
+    }
+    let about = ask("stat /bar");
+    let block = about.split("File ACL: ").nth(1).unwrap();
+    let block = block.split_whitespace().next().unwrap();
+    ask(&format!("sif /A/foo file_acl {block}"));
+    testing::run("e2fsck", &["-fy"], &file.0);
+    std::fs::read(&file.0).unwrap()
 }
 
 /// The file that takes nearly all space.

@@ -3,7 +3,7 @@
 //! What a file system that never fails would hold after each step.
 
 use crate::workload::Step;
-use host_core::hostfs::HELD;
+use host_core::hostfs::{Xattrs, HELD};
 use host_core::testing::mix;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -34,7 +34,12 @@ pub struct Object {
     pub kind: Kind,
     /// Permissions.
     pub mode: u16,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
 }
+
+/// The name index of the user's attributes.
+pub const USER: u8 = 1;
 
 /// Everything there is at some time. Paths begin with a slash; the root's is empty.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +88,8 @@ impl Snapshot {
 
     fn add_object(&mut self, kind: Kind, mode: u16) -> Node {
         let node = self.objects.len();
-        self.objects.insert(node, Object { kind, mode });
+        let xattrs = Xattrs::new();
+        self.objects.insert(node, Object { kind, mode, xattrs });
         node
     }
 
@@ -268,6 +274,12 @@ impl Snapshot {
                     object.mode = *mode;
                 }
                 Ok(())
+            }
+            Step::RemoveXattr(path, name) => {
+                let (node, _) = self.file(path)?;
+                let object = self.objects.get_mut(&node).ok_or(Impossible)?;
+                let removed = object.xattrs.remove(&(USER, (*name).into()));
+                removed.map(drop).ok_or(Impossible)
             }
             Step::Fsync(path) | Step::Fdatasync(path) => {
                 self.find(path).map(drop).ok_or(Impossible)

@@ -12,7 +12,7 @@
 use crate::model::{parent_of, Kind, Node, Snapshot, DEVICE};
 use crate::record::History;
 use crate::workload::Step;
-use host_core::hostfs::{Entry, Tree};
+use host_core::hostfs::{Entry, Tree, Xattrs};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -32,6 +32,7 @@ struct View<'s> {
     /// Its links: directory and name.
     links: Vec<(Option<Node>, &'s str)>,
     mode: Option<u16>,
+    xattrs: Option<&'s Xattrs>,
     contents: Option<&'s Rc<Vec<u8>>>,
     /// The names in it.
     names: Vec<(&'s str, Node)>,
@@ -53,6 +54,7 @@ impl<'s> View<'s> {
         Self {
             links,
             mode: snapshot.objects.get(&node).map(|object| object.mode),
+            xattrs: snapshot.objects.get(&node).map(|object| &object.xattrs),
             contents: snapshot.contents(node),
             names,
         }
@@ -270,6 +272,12 @@ fn same_inode(names: &Snapshot, path: &str, node: Node, entry: &Entry) -> Result
         return Err(format!(
             "{path:?}: mode {:o} and {} links instead of {mode:o} and {links}",
             entry.mode, entry.links
+        ));
+    }
+    if entry.xattrs != object.xattrs {
+        let (found, wanted) = (entry.xattrs.keys(), object.xattrs.keys());
+        return Err(format!(
+            "{path:?}: attributes {found:?} instead of {wanted:?}, or other values"
         ));
     }
     match &object.kind {

@@ -3,7 +3,7 @@
 //! Runs a workload and remembers what reached the device when.
 
 use crate::image::{shorten, Disk, Prelude};
-use crate::model::{pattern, Snapshot, DEVICE};
+use crate::model::{pattern, Snapshot, DEVICE, USER};
 use crate::workload::{Step, Steps};
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::{AttributeChanges, MountOptions};
@@ -88,6 +88,7 @@ pub fn perform(fs: &mut HostFs, step: &Step, tag: usize) -> Result {
             };
             fs.set_attributes(path, &changes)
         }
+        Step::RemoveXattr(path, name) => fs.remove_xattr(path, USER, name.as_bytes()),
         Step::Fsync(path) => fs.fsync(path),
         Step::Fdatasync(path) => fs.fdatasync(path),
         Step::Sync => fs.sync(),
@@ -167,6 +168,7 @@ impl Machine {
             | Step::Link(..)
             | Step::Rmdir(_)
             | Step::Chmod(..)
+            | Step::RemoveXattr(..)
             | Step::Hold(_)
             | Step::Commit => Ok(()),
             Step::Unlink(_) if held => Ok(()),

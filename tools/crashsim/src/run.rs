@@ -30,6 +30,8 @@ const HARD: &[(&str, &[&str])] = &[
             "mkdir_rmdir+parent,append+fdatasync",
             "symlink_unlink+sync,append+fsync",
             "tree_gone+none,append+none,scatter",
+            "removexattr+none,append+none,scatter",
+            "removexattr+sync,mkdir+fsync",
             "tree_gone+fsync,direct_append+fdatasync",
             "unlink+sync,mkdir+fsync",
             "unlink+sync,tree+sync",

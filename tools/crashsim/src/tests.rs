@@ -147,6 +147,8 @@ fn the_oracle_sees() {
     assert!(why.contains("/new"), "{why}");
     let why = spoil(&|tree| tree.get_mut("/bar").unwrap().links = 1);
     assert!(why.contains("links"), "{why}");
+    let why = spoil(&|tree| tree.get_mut("/bar").unwrap().xattrs.clear());
+    assert!(why.contains("attributes"), "{why}");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub enum Step {
     Truncate(String, u64),
     /// Sets the permissions.
     Chmod(String, u16),
+    /// Removes this extended attribute of the user's.
+    RemoveXattr(String, &'static str),
     /// Makes a file or directory durable.
     Fsync(String),
     /// Makes a file's data durable.
@@ -202,7 +204,7 @@ fn moves(name: &'static str, old: &str, new: &'static str, dirs: [&'static str; 
 }
 
 fn name_actions() -> Vec<Action> {
-    use Step::{Chmod, Create, Link, Mkdir, Rmdir, Symlink, Unlink};
+    use Step::{Chmod, Create, Link, Mkdir, RemoveXattr, Rmdir, Symlink, Unlink};
     let s = String::from;
     // A block of metadata that begins with the journal's magic number has to be escaped in the log.
     let mut long = vec![0xc0, 0x3b, 0x39, 0x98];
@@ -265,6 +267,19 @@ fn name_actions() -> Vec<Action> {
         ),
         action("mknod", vec![Step::Mknod(s("/A/dev"))], None, "/A"),
         action("chmod", vec![Chmod(s("/foo"), 0o600)], "/foo", ""),
+        // A block of attributes goes with the last of them, and one that two files share is copied.
+        action(
+            "removexattr",
+            vec![RemoveXattr(s("/foo"), "large")],
+            "/foo",
+            "",
+        ),
+        action(
+            "removexattr_shared",
+            vec![RemoveXattr(s("/bar"), "large")],
+            "/bar",
+            "",
+        ),
         moves("rename", "/foo", "/moved", ["", ""]),
         moves("rename_over", "/foo", "/bar", ["", ""]),
         action(

@@ -54,7 +54,12 @@ pub struct Entry {
     pub links: u32,
     /// Contents of a file, target of a symbolic link, numbers of a device.
     pub contents: Vec<u8>,
+    /// Values of extended attributes, by name index and the rest of the name.
+    pub xattrs: Xattrs,
 }
+
+/// Values of extended attributes, by name index and the rest of the name.
+pub type Xattrs = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
 /// Everything in a file system, by path.
 pub type Tree = BTreeMap<String, Entry>;
@@ -325,6 +330,25 @@ impl HostFs {
         target.map_or(Ok(()), |target| self.dropped(&target))
     }
 
+    fn xattrs(&self, inode: &Inode) -> Result<Xattrs> {
+        let mut names = Vec::new();
+        self.fs.xattr_list(inode, |index, name| {
+            names.push((index, name.to_vec()));
+            Ok(())
+        })?;
+        let value = |(index, name): (u8, Vec<u8>)| {
+            let value = self.fs.xattr_get(inode, index, &name)?.to_vec();
+            Ok(((index, name), value))
+        };
+        names.into_iter().map(value).collect()
+    }
+
+    /// Removes an extended attribute.
+    pub fn remove_xattr(&mut self, path: &str, index: u8, name: &[u8]) -> Result {
+        let inode = self.resolve(path)?;
+        self.fs.xattr_remove(&inode, index, name)
+    }
+
     /// Sets permissions and owners.
     pub fn set_attributes(&mut self, path: &str, changes: &AttributeChanges) -> Result {
         let inode = self.resolve(path)?;
@@ -443,6 +467,7 @@ impl HostFs {
             gid: about.gid,
             links: about.links,
             contents,
+            xattrs: self.xattrs(&inode)?,
         };
         tree.insert(path.into(), entry);
         if inode.kind() == InodeKind::Directory {

@@ -4,7 +4,7 @@
 
 use host_core::core::error::{Error, Result};
 use host_core::core::mount::AttributeChanges;
-use host_core::hostfs::{Entry, HostFs, Tree};
+use host_core::hostfs::{Entry, HostFs, Tree, Xattrs};
 use host_core::testing::Random;
 use std::collections::BTreeMap;
 
@@ -333,6 +333,7 @@ impl Model {
             gid: 0,
             links: self.links(node),
             contents: about.contents.clone(),
+            xattrs: Xattrs::new(),
         };
         tree.insert(path.into(), entry);
         for (name, &child) in &about.names {
