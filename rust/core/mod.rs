@@ -15,6 +15,7 @@ pub mod journal;
 pub mod locks;
 pub mod map;
 pub mod mount;
+pub mod patience;
 pub mod platform;
 pub mod sort;
 pub mod volume;

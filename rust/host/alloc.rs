@@ -18,6 +18,9 @@ pub struct Flags;
 /// The flags every allocation of the file system passes.
 pub const GFP: Flags = Flags;
 
+/// Waits for memory: a [`shortage::Shortage`] ends with the next tries.
+pub fn wait_for_memory() {}
+
 /// A growable array (`kernel::alloc::KVVec`).
 #[derive(Debug)]
 pub struct Vec<T> {

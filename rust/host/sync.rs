@@ -125,8 +125,8 @@ impl Condvar {
         self.sleepers.wake_up(asleep);
     }
 
-    /// As [`Self::wait`], for at most `milliseconds`.
-    pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
+    /// As [`Self::wait`], for at most `milliseconds`, with nothing under way.
+    pub fn wait_idle<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
         let timeout = Duration::from_millis(milliseconds);
         let asleep = self.sleepers.fall_asleep();
         guard.0 = guard.0.take().map(|held| {
@@ -136,11 +136,6 @@ impl Condvar {
                 .0
         });
         self.sleepers.wake_up(asleep);
-    }
-
-    /// As [`Self::wait_timeout`], with nothing under way.
-    pub fn wait_idle<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
-        self.wait_timeout(guard, milliseconds);
     }
 
     /// Wakes everybody.

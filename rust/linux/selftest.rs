@@ -125,7 +125,7 @@ fn threads(device: &Device) -> Result {
     }
     let mut count = shared.count.lock();
     while *count < 4 {
-        shared.changed.wait_timeout(&mut count, 1000);
+        shared.changed.wait_idle(&mut count, 1000);
     }
     drop(count);
     running.into_iter().for_each(Thread::join);

@@ -11,6 +11,7 @@ use crate::core::cache::Kind;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
 use crate::core::journal::Run;
+use crate::core::patience::patiently;
 use crate::core::platform::{MutexGuard, Vec, GFP};
 use crate::format::bitmap;
 use crate::format::fault::{BitmapFault, Fault};
@@ -88,7 +89,7 @@ impl Allocator {
         let place = locked.info.block_bitmap;
         let corrupt = |fault| Error::Corrupt(Place::block(place), fault);
         let size = usize::try_from(self.geometry().block_size()).map_err(|_| Error::NoMemory)?;
-        let mut bits = Vec::from_elem(0u8, size, GFP)?;
+        let mut bits = patiently(|| Ok(Vec::from_elem(0u8, size, GFP)?))?;
         if locked.state.blocks_uninit {
             let desc = self.groups.descriptor(&self.cache, group)?;
             desc.fresh_block_bitmap(group, self.geometry(), &mut bits)
@@ -242,7 +243,8 @@ impl Locked<'_> {
     /// Keeps others out of free blocks.
     pub(super) fn claim(&mut self, range: &Range<u32>) -> Result {
         if self.state.claimed.is_empty() {
-            let mut claimed = Vec::with_capacity(self.state.busy.len(), GFP)?;
+            let room = || Ok(Vec::with_capacity(self.state.busy.len(), GFP)?);
+            let mut claimed = patiently(room)?;
             claimed.extend_from_slice(&self.state.busy, GFP)?;
             self.state.claimed = claimed;
         }

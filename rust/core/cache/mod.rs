@@ -22,6 +22,7 @@ pub use shared::with_bytes_of_others;
 use super::error::{Error, Place, Result};
 use super::events;
 use super::locks;
+use super::patience::patiently;
 use super::platform::{Arc, Block, Device, Index, Mutex, MutexGuard, GFP};
 use crate::format::bytes::index;
 use crate::format::fault::Fault;
@@ -183,8 +184,12 @@ impl Cache {
 
     /// The block at `block`, which must be of this kind.
     ///
-    /// Reads and verifies it if it is not in memory. May sleep.
+    /// Reads and verifies it if it is not in memory, [`patiently`]. May sleep.
     pub fn read(&self, device: &Device, block: DiskBlock, kind: Kind) -> Result<Buffer> {
+        patiently(|| self.try_read(device, block, kind))
+    }
+
+    fn try_read(&self, device: &Device, block: DiskBlock, kind: Kind) -> Result<Buffer> {
         let buffer = self.entry(block, kind)?;
         let mut version = buffer.version();
         if version.data.is_some() {
@@ -215,8 +220,8 @@ impl Cache {
     ///
     /// The caller writes it through a handle before anybody else can reach it.
     pub fn fresh(&self, device: &Device, block: DiskBlock, kind: Kind) -> Result<Buffer> {
-        let buffer = self.entry(block, kind)?;
-        let zeroes = Block::zeroed(index(device.block_size()))?;
+        let buffer = patiently(|| self.entry(block, kind))?;
+        let zeroes = patiently(|| Ok(Block::zeroed(index(device.block_size()))?))?;
         buffer.version().data = Some(zeroes);
         Ok(buffer)
     }

@@ -10,6 +10,7 @@ use super::index::Path;
 use super::index::Step;
 use super::{Blocks, Directory, New};
 use crate::core::error::{Error, Result};
+use crate::core::patience::patiently;
 use crate::core::platform::{Block, Vec, GFP};
 use crate::core::sort;
 use crate::format::bytes::{clamp32, index};
@@ -68,13 +69,13 @@ impl<B: Blocks> Directory<B> {
 
     /// A private copy of a block's contents.
     fn copy(&self, buffer: &B::Buffer) -> Result<Block> {
-        Ok(self.blocks.data(buffer)?.copy()?)
+        patiently(|| Ok(self.blocks.data(buffer)?.copy()?))
     }
 
     /// The names of a block in hash order; `old` is what `buffer` holds.
     fn slots(&self, hasher: &Hasher, buffer: &B::Buffer, old: &[u8]) -> Result<Vec<Slot>> {
         let most = old.len().checked_div(dirent::space(1)).unwrap_or(0);
-        let mut slots = Vec::with_capacity(most, GFP)?;
+        let mut slots = patiently(|| Ok(Vec::with_capacity(most, GFP)?))?;
         for entry in self.rules.format.entries(old) {
             let entry = entry.map_err(|fault| self.corrupt(buffer, fault))?;
             if entry.ino.is_some() && !matches!(entry.name, b"." | b"..") {

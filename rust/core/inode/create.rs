@@ -9,6 +9,7 @@ use crate::core::cache::Kind;
 use crate::core::error::{Error, Place, Result};
 use crate::core::journal::Handle;
 use crate::core::map::State;
+use crate::core::patience::patiently;
 use crate::core::platform::random_u32;
 use crate::core::volume::Volume;
 use crate::format::bytes::wide;
@@ -106,7 +107,7 @@ impl Inode {
         if let Some(target) = target {
             set_target(&mut fields, target)?;
         }
-        let inode = Self::assemble(volume, taken.ino, kind, place, fields)?;
+        let inode = patiently(|| Self::assemble(volume, taken.ino, kind, place, fields.clone()))?;
         inode.store_new(volume, handle, &taken.table)?;
         Ok(inode)
     }

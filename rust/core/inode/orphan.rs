@@ -15,6 +15,7 @@ use crate::core::events;
 use crate::core::journal::Handle;
 use crate::core::locks;
 use crate::core::map::State;
+use crate::core::patience::patiently;
 use crate::core::platform::{Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::bytes::index;
@@ -141,7 +142,7 @@ impl Orphans {
         events::orphan_add(&volume.device, ino);
         if let Some(file) = &self.file {
             if let Some(slot) = known.free_slot(file.slots()) {
-                known.by_ino.insert(ino.get(), Slot::File(slot))?;
+                patiently(|| Ok(known.by_ino.insert(ino.get(), Slot::File(slot))?))?;
                 let written = file.write(volume, handle, slot, Some(ino));
                 match written {
                     Ok(()) => known.mark(slot, true),
@@ -150,8 +151,8 @@ impl Orphans {
                 return written;
             }
         }
-        known.chain.reserve(1, GFP)?;
-        known.by_ino.insert(ino.get(), Slot::Chain)?;
+        patiently(|| Ok(known.chain.reserve(1, GFP)?))?;
+        patiently(|| Ok(known.by_ino.insert(ino.get(), Slot::Chain)?))?;
         let before = known.chain.last().copied();
         let linked = Inode::set_next_orphan(volume, handle, ino, before)
             .and_then(|()| volume.edit_superblock(handle, |raw| raw.set_last_orphan(Some(ino))));

@@ -7,6 +7,7 @@ use super::{Journal, State};
 use crate::core::cache::{for_its_place, Buffer, Cache, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::events;
+use crate::core::patience::patiently;
 use crate::core::platform::{clock, Block, Device, MutexGuard, Vec, WriteClass, GFP};
 use crate::core::sort;
 use crate::format::units::{DiskBlock, LogBlock, Tid};
@@ -154,7 +155,7 @@ impl Journal {
         checkpoint: &mut Checkpoint,
         since: &mut usize,
     ) -> Result<bool> {
-        let blocks = self.patiently(|| checkpoint.newest(&self.device, &self.cache))?;
+        let blocks = patiently(|| checkpoint.newest(&self.device, &self.cache))?;
         let batch = match goal {
             Goal::InBackground => BACKGROUND_BATCH,
             Goal::Free(_) | Goal::All => blocks.len().max(1),
@@ -166,7 +167,7 @@ impl Journal {
                     return Ok(false);
                 }
             }
-            self.patiently(|| Ok(self.device.write_blocks(blocks, WriteClass::Background)?))?;
+            patiently(|| Ok(self.device.write_blocks(blocks, WriteClass::Background)?))?;
             for (block, _) in blocks {
                 self.device.forget_cached(*block);
             }
@@ -244,6 +245,6 @@ impl Journal {
         let next = self.state.lock().committed.next();
         let (tid, start) = oldest.map_or((next, log.head), |oldest| (oldest.tid, oldest.start));
         events::update_log_tail(&self.device, tid, start, freed);
-        self.patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))
+        patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))
     }
 }

@@ -11,12 +11,10 @@ use super::transaction::{Logged, Sealed, Transaction};
 use super::{Journal, State};
 use crate::core::error::{Error, Result};
 use crate::core::events::{self, CommitPhase};
+use crate::core::patience::patiently;
 use crate::core::platform::{clock, log as message, Block, Level, MutexGuard, Vec, GFP};
 use crate::format::units::{DiskBlock, LogBlock};
 use core::sync::atomic::Ordering;
-
-/// How long the commit thread waits for memory before it asks again, in milliseconds.
-const PAUSE: u64 = 10;
 
 /// What the commit thread has to do next.
 enum Job {
@@ -98,27 +96,6 @@ impl Journal {
         }
     }
 
-    /// Does a step until it does not fail for want of memory: nobody could undo what the transaction holds,
-    /// and memory comes back. The step begins anew each time.
-    pub(super) fn patiently<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<T> {
-        loop {
-            match step() {
-                Err(Error::NoMemory) => self.wait_for_memory()?,
-                done => return done,
-            }
-        }
-    }
-
-    /// Waits a moment for memory that a step did not get which must not fail; fails when the journal has stopped.
-    pub fn wait_for_memory(&self) -> Result {
-        let mut state = self.state.lock();
-        if let Some(why) = state.aborted {
-            return Err(why);
-        }
-        self.work.wait_timeout(&mut state, PAUSE);
-        Ok(())
-    }
-
     /// Leaves the reason of an abort in the journal superblock; a shutdown is no error of the disk's.
     fn tell(&self, why: &Error) {
         let told = match why {
@@ -176,19 +153,19 @@ impl Journal {
         let mut log = self.log.lock();
         let start = log.head;
         if !log.active {
-            self.patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))?;
+            patiently(|| log.write_superblock(&self.device, Some(start), tid, 0))?;
             log.active = true;
         }
         let free = self.state.lock().free;
-        let log_blocks = self.patiently(|| log.write(&self.device, &sealed, free))?;
+        let log_blocks = patiently(|| log.write(&self.device, &sealed, free))?;
         let logged = Logged { sealed, log_blocks };
-        let record = self.patiently(|| log.commit_record(tid, self.device.now()))?;
-        self.patiently(|| self.verify_logged(&log, start, &logged, &record))?;
+        let record = patiently(|| log.commit_record(tid, self.device.now()))?;
+        patiently(|| self.verify_logged(&log, start, &logged, &record))?;
         if let Some(why) = self.aborted() {
             return Err(why);
         }
         let barrier = self.barrier.load(Ordering::Relaxed);
-        self.patiently(|| log.write_commit_record(&self.device, &record, barrier))?;
+        patiently(|| log.write_commit_record(&self.device, &record, barrier))?;
         drop(log);
         let taken = logged.log_blocks;
         self.publish(logged, start)?;
@@ -250,8 +227,8 @@ impl Journal {
             ..
         } = transaction;
         let sealer = self.cache.sealer();
-        self.patiently(|| sealer.seal(&self.cache, &self.device, tid, &buffers))?;
-        let mut versions = self.patiently(|| Ok(Vec::with_capacity(buffers.len(), GFP)?))?;
+        patiently(|| sealer.seal(&self.cache, &self.device, tid, &buffers))?;
+        let mut versions = patiently(|| Ok(Vec::with_capacity(buffers.len(), GFP)?))?;
         for buffer in buffers {
             let mut version = buffer.version();
             version.running = None;
@@ -298,8 +275,8 @@ impl Journal {
             freed,
             ..
         } = sealed;
-        let mut buffers = self.patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
-        self.patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
+        let mut buffers = patiently(|| Ok(Vec::with_capacity(versions.len(), GFP)?))?;
+        patiently(|| Ok(self.checkpoints.lock().reserve(1, GFP)?))?;
         let (mut more, mut less) = (0, 0);
         for (buffer, data) in versions {
             let old = buffer.version().committed.replace((tid, data));
@@ -331,7 +308,7 @@ impl Journal {
             checkpoints.first().map_or(tid, |oldest| oldest.tid)
         };
         // Whoever takes `released` takes its memory too: it is there as long as the lock is held.
-        let mut state = self.patiently(|| {
+        let mut state = patiently(|| {
             let mut state = self.state.lock();
             state.released.reserve(1, GFP)?;
             Ok(state)

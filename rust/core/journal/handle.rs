@@ -9,6 +9,7 @@ use crate::core::cache::{Buffer, BufferMut};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::locks::HANDLE;
+use crate::core::patience::patiently;
 use crate::core::platform::{clock, AllocError, LockMapGuard, MutexGuard, NofsScope, GFP};
 use crate::format::units::{DiskBlock, Tid};
 
@@ -157,7 +158,8 @@ impl<'j> Handle<'j> {
             self.note(|transaction| transaction.buffers.push(buffer.clone(), GFP))?;
             version.running = Some(self.tid);
         }
-        let bytes = BufferMut::new(buffer.block(), version)?;
+        let bytes = BufferMut::new(buffer.block(), version)
+            .or_else(|_| patiently(|| BufferMut::new(buffer.block(), buffer.version())))?;
         self.changes += 1;
         Ok(bytes)
     }
@@ -254,7 +256,7 @@ impl<'j> Handle<'j> {
         &self,
         mut note: impl FnMut(&mut Transaction) -> core::result::Result<(), AllocError>,
     ) -> Result {
-        self.journal.patiently(|| {
+        patiently(|| {
             let mut state = self.journal.state.lock();
             let transaction = state.running.as_mut().ok_or(Error::ReadOnly)?;
             Ok(note(transaction)?)

@@ -9,6 +9,7 @@ use super::{Journal, Quiet, State};
 use crate::core::cache::{Cache, FUNCTIONS};
 use crate::core::error::{Error, Place, Result};
 use crate::core::locks::{self, HANDLE};
+use crate::core::patience::patiently;
 use crate::core::platform::{lock_class, Arc, Condvar, Device, Mutex, Thread, Vec, GFP};
 use crate::format::fault::{Fault, JournalFault};
 use crate::format::geometry::Geometry;
@@ -257,7 +258,7 @@ impl Journal {
         let mut log = self.log.lock();
         let next = self.state.lock().committed.next();
         if log.active {
-            self.patiently(|| log.write_superblock(&self.device, None, next, 0))?;
+            patiently(|| log.write_superblock(&self.device, None, next, 0))?;
             log.active = false;
         }
         log.head = LogBlock(log.layout.first_block);

@@ -13,6 +13,7 @@ use crate::core::alloc::Reservation;
 use crate::core::cache::{Buffer, Kind};
 use crate::core::error::{Error, Result};
 use crate::core::journal::{Handle, Run};
+use crate::core::patience::patiently;
 use crate::core::volume::Volume;
 use crate::format::extent::{Header, Index, Node, NodeMut, MAX_DEPTH};
 use crate::format::fault::{ExtentFault, Fault};
@@ -107,7 +108,7 @@ impl Tree {
     }
 
     fn take_over(&mut self, cx: &mut Context<'_, '_, '_>, child: &Buffer) -> Result {
-        let mut contents = child.data()?.copy()?;
+        let mut contents = patiently(|| Ok(child.data()?.copy()?))?;
         let bytes = contents.get_mut().ok_or(Error::NoMemory)?;
         let shrunk = NodeMut::new(&mut self.root).and_then(|mut root| root.shrink(bytes));
         shrunk.map_err(|fault| self.corrupt(Some(child), fault))?;

@@ -37,6 +37,7 @@ use super::cache::Owner;
 use super::error::{Error, Result};
 use super::events::map as events;
 use super::locks;
+use super::patience::patiently;
 use super::platform::{lock_class, Mutex, SpinLock, SpinLockGuard};
 use super::volume::Volume;
 use crate::format::extent::{self, Header};
@@ -426,7 +427,7 @@ impl FileMap {
                     Err(lack) => lack,
                 }
             };
-            spare.provide(lack)?;
+            patiently(|| spare.provide(lack))?;
         }
     }
 
@@ -457,7 +458,7 @@ impl FileMap {
                     Err(lack) => lack,
                 }
             };
-            spare.provide(lack)?;
+            patiently(|| spare.provide(lack))?;
         }
     }
 

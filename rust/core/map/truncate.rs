@@ -14,6 +14,7 @@ use super::{BlockRange, Contents, FileMap, Inner, State};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
+use crate::core::platform::wait_for_memory;
 use crate::core::volume::Volume;
 use crate::format::extent::Extent;
 use crate::format::units::DiskBlock;
@@ -94,9 +95,7 @@ impl FileMap {
                         return Ok(Some((credits, revocations)));
                     }
                 }
-                Err(Error::NoMemory) if handle.changes() == changes => {
-                    handle.journal().wait_for_memory()?;
-                }
+                Err(Error::NoMemory) if handle.changes() == changes => wait_for_memory(),
                 Err(error) => return Err(error),
             }
         }

@@ -9,7 +9,6 @@ use super::superblock::free_inodes;
 use super::Filesystem;
 use crate::core::error::{Error, Result};
 use crate::core::events;
-use crate::core::inode::OrphanFaults;
 use crate::core::journal::Quiet;
 use crate::core::platform::{log, Level};
 use core::sync::atomic::Ordering;
@@ -23,10 +22,6 @@ impl Filesystem {
             return Ok(());
         };
         let writable = !self.is_read_only();
-        if writable && !self.orphans.is_empty() {
-            // For which there was no memory, say, when they were let go. Nobody uses them now.
-            let _ = self.finish_orphans(false, OrphanFaults::default());
-        }
         let closed = journal.close();
         if !writable {
             return Ok(());

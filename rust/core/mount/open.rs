@@ -440,7 +440,7 @@ impl Filesystem {
         Ok(())
     }
 
-    /// Finishes what a crash, or an error, has left: deletes and truncates the orphans. Nobody has one in use.
+    /// Finishes what a crash has left: deletes and truncates the orphans. Nobody has one in use.
     /// Reports what was wrong when they were looked for.
     pub(super) fn finish_orphans(&self, read_only: bool, faults: OrphanFaults) -> Result {
         let device = &self.volume.device;
@@ -469,7 +469,7 @@ impl Filesystem {
                 true
             }
             Err(error) => {
-                // The disk keeps the entry: for e2fsck, or, if memory ran short, for the next mount.
+                // The disk keeps the entry, for e2fsck.
                 say(
                     device,
                     Level::Warning,

@@ -15,7 +15,6 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::error::code::ENOMEM;
 use kernel::ffi::{c_int, c_uint, c_void};
 
 /// The unit of the block layer, in bytes.
@@ -530,7 +529,6 @@ unsafe extern "C" fn submit_and_unplug(bio: *mut bindings::bio, plug: *mut c_voi
 fn check(result: c_int) -> Result<(), DeviceError> {
     match result {
         0.. => Ok(()),
-        error if error == ENOMEM.to_errno() => Err(DeviceError::NoMemory),
         _ => Err(DeviceError::Io),
     }
 }

@@ -44,18 +44,8 @@ impl Condvar {
         self.sleep(guard, bindings::TASK_UNINTERRUPTIBLE, c_long::MAX);
     }
 
-    /// As [`Self::wait`], for at most `milliseconds`; it counts as idling.
-    pub fn wait_timeout<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
-        let jiffies = msecs_to_jiffies(u32::try_from(milliseconds).unwrap_or(u32::MAX));
-        self.sleep(
-            guard,
-            bindings::TASK_IDLE,
-            c_long::try_from(jiffies).unwrap_or(c_long::MAX),
-        );
-    }
-
-    /// As [`Self::wait_timeout`], by a task that holds no other lock and has nothing under way: when the
-    /// system is suspended, or its memory written to the disk, it stays asleep until the system goes on.
+    /// As [`Self::wait`], for at most `milliseconds`, by a task that holds no other lock and has nothing under
+    /// way: when the system is suspended, or its memory written to the disk, it stays asleep until the system goes on.
     pub fn wait_idle<T>(&self, guard: &mut MutexGuard<'_, T>, milliseconds: u64) {
         let jiffies = msecs_to_jiffies(u32::try_from(milliseconds).unwrap_or(u32::MAX));
         self.sleep(
