@@ -250,6 +250,12 @@ pub fn dir_block(data: &[u8]) {
     for word in rest.chunks_exact(4).take(50) {
         let name = vec![word[1] | 1; usize::from(word[0])];
         let at = usize::from(u16::from_le_bytes([word[2], word[3]]));
+        // A good block is edited where a search has found an entry.
+        let places: Vec<_> = format.entries(&bytes).flatten().map(|one| one.at).collect();
+        let at = match places.len() {
+            count if good && count > 0 => places[at % count],
+            _ => at,
+        };
         let ino = Ino(u32::from(word[3]) + 1);
         let _ = match word[1] % 6 {
             0 | 1 => format.insert(&mut bytes, ino, FileType(1), &name).map(drop),
@@ -266,7 +272,7 @@ pub fn dir_block(data: &[u8]) {
             4 => format.remove(&mut bytes, at),
             _ => format.set_inode(&mut bytes, at, ino, FileType(2)),
         };
-        if good && word[1] % 6 != 2 && word[1] % 6 < 4 {
+        if good {
             format.check(&bytes).expect("an edit broke the block");
         }
     }
