@@ -107,7 +107,7 @@ impl Inode {
         if let Some(target) = target {
             set_target(&mut fields, target)?;
         }
-        let inode = patiently(|| Self::assemble(volume, taken.ino, kind, place, fields.clone()))?;
+        let inode = patiently(|| Self::assemble(volume, taken.ino, kind, place, fields))?;
         inode.store_new(volume, handle, &taken.table)?;
         Ok(inode)
     }
