@@ -59,6 +59,13 @@ with_c() { modprobe ext4 && mount -t ext4 ${1:+-o "$1"} "${disk:-/dev/vda}" /mnt
 # clean NAME: e2fsck has nothing to say about the unmounted first disk.
 clean() { check "$1" e2fsck -fn "${disk:-/dev/vda}"; }
 
+# watch: begins watch.py, which $! is then.
+watch() {
+	rm -f watching seen
+	timeout 60 python3 watch.py 2> watch-error &
+	for _ in {1..100}; do [[ -s watching ]] && break; sleep 0.2; done
+}
+
 # tree DIR: content, mode, owner, times, links and xattrs of everything below DIR, in a fixed order.
 tree() {
 	(
