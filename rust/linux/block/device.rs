@@ -6,7 +6,7 @@
 //! C headers: `include/linux/blkdev.h`, `include/linux/bio.h`.
 
 use super::buffer::Block;
-use super::{note_end, note_submit};
+use super::note_submit;
 use crate::linux::alloc::AllocError;
 use crate::linux::log::Said;
 use crate::linux::{bindings, trace};
@@ -317,7 +317,9 @@ impl Device {
                 bytes.len() as c_uint,
             )
         };
-        bio.submit_and_wait(None)
+        let result = bio.submit_and_wait(None);
+        self.note_end(sector, bytes.len(), result);
+        check(result)
     }
 
     /// Writes all blocks and waits for them. Neighbours in the list that are neighbours on the device
@@ -347,22 +349,19 @@ impl Device {
     fn write_checked(&self, blocks: &[(u64, Block)], class: WriteClass) -> Result<(), DeviceError> {
         let mut plug = MaybeUninit::<bindings::blk_plug>::uninit();
         let mut chain: Option<Bio> = None;
-        let mut ended = Ok(());
+        let mut ended = 0;
         // SAFETY: The plug stays in place until `blk_finish_plug`, which `submit_and_wait` calls; at
         // least one run is sent, so it does.
         unsafe { bindings::blk_start_plug(plug.as_mut_ptr()) };
         for run in (Run { blocks }) {
-            let sector = run.first().map_or(0, |(block, _)| *block)
-                * (u64::from(self.block_size()) / SECTOR);
+            let sector = self.start(run);
             let (pieces, flags) = (run.len() as u32, class.flags());
             let bio = match Bio::new_at_once(self, sector, pieces, flags) {
                 Some(bio) => bio,
                 None => {
                     // Who waits for memory of the pool must have none of it.
-                    let sent = chain
-                        .take()
-                        .map_or(Ok(()), |last| last.submit_and_wait(None));
-                    ended = ended.and(sent);
+                    let sent = chain.take().map_or(0, |last| last.submit_and_wait(None));
+                    ended = ended.min(sent);
                     Bio::new(self, sector, pieces, flags)
                 }
             };
@@ -379,8 +378,31 @@ impl Device {
             }
             chain = Some(bio.after(chain));
         }
-        let sent = chain.map_or(Ok(()), |last| last.submit_and_wait(Some(plug.as_mut_ptr())));
-        ended.and(sent)
+        let sent = chain.map_or(0, |last| last.submit_and_wait(Some(plug.as_mut_ptr())));
+        ended = ended.min(sent);
+        if trace::bio_end::enabled() {
+            // What is chained ends together.
+            for run in (Run { blocks }) {
+                self.note_end(
+                    self.start(run),
+                    run.len() * self.block_size() as usize,
+                    ended,
+                );
+            }
+        }
+        check(ended)
+    }
+
+    /// The sector at which blocks that are in the device begin.
+    fn start(&self, run: &[(u64, Block)]) -> u64 {
+        run.first().map_or(0, |(block, _)| *block) * (u64::from(self.block_size()) / SECTOR)
+    }
+
+    /// Tells of a request that was waited for.
+    fn note_end(&self, sector: u64, bytes: usize, result: c_int) {
+        if trace::bio_end::enabled() {
+            trace::bio_end::emit(self.dev(), sector, bytes as u32, result);
+        }
     }
 
     /// Writes one block so that it and, with `barrier`, all that was written before are durable when
@@ -397,12 +419,8 @@ impl Device {
         } else {
             0
         };
-        let bio = Bio::new(
-            self,
-            self.sector(block)?,
-            1,
-            WriteClass::Journal.flags() | durable,
-        );
+        let sector = self.sector(block)?;
+        let bio = Bio::new(self, sector, 1, WriteClass::Journal.flags() | durable);
         // SAFETY: The bytes are `kmalloc`ed, only read, and outlive the wait below.
         unsafe {
             bindings::bio_add_virt_nofail(
@@ -411,7 +429,9 @@ impl Device {
                 contents.len() as c_uint,
             )
         };
-        bio.submit_and_wait(None)
+        let result = bio.submit_and_wait(None);
+        self.note_end(sector, contents.len(), result);
+        check(result)
     }
 
     /// Makes all finished writes durable.
@@ -421,7 +441,9 @@ impl Device {
             trace::bio_submit::emit(self.dev(), 0, 0, op);
         }
         // SAFETY: Open: the type invariant.
-        check(unsafe { bindings::blkdev_issue_flush(self.raw()) })
+        let result = unsafe { bindings::blkdev_issue_flush(self.raw()) };
+        self.note_end(0, 0, result);
+        check(result)
     }
 
     /// Where a block begins, if it lies inside the device.
@@ -493,18 +515,17 @@ impl Bio {
         self
     }
 
-    /// Submits it, unplugs, and waits for it and all that were chained to it.
-    fn submit_and_wait(self, plug: Option<*mut bindings::blk_plug>) -> Result<(), DeviceError> {
+    /// Submits it, unplugs, and waits for it and all that were chained to it. Returns 0 or an errno, below 0;
+    /// [`Device::note_end`] is due for each of them.
+    fn submit_and_wait(self, plug: Option<*mut bindings::blk_plug>) -> c_int {
         let plug = plug.unwrap_or(ptr::null_mut());
         // SAFETY: The bio is ours and stays so through the wait; the plug is null or was started by
         // the caller. The put is of the reference the allocation gave.
         unsafe {
-            let at = (*self.raw()).bi_iter;
             bindings::bio_await(self.raw(), plug.cast::<c_void>(), Some(submit_and_unplug));
-            note_end(self.raw(), at.bi_sector, at.bi_size);
             let status = (*self.raw()).bi_status;
             bindings::bio_put(self.raw());
-            check(bindings::blk_status_to_errno(status))
+            bindings::blk_status_to_errno(status)
         }
     }
 }
