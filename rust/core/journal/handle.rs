@@ -34,7 +34,7 @@ pub struct Handle<'j> {
     /// What lockdep sees of it; `None` while it waits for another transaction.
     open: Option<LockMapGuard>,
     /// How often it has changed something in its transaction.
-    changes: u64,
+    changed: bool,
     _nofs: NofsScope,
 }
 
@@ -59,7 +59,7 @@ impl Journal {
             opened: clock::monotonic_ns(),
             joined: true,
             open: Some(open),
-            changes: 0,
+            changed: false,
             _nofs: nofs,
         })
     }
@@ -160,18 +160,13 @@ impl<'j> Handle<'j> {
         }
         let bytes = BufferMut::new(buffer.block(), version)
             .or_else(|_| patiently(|| BufferMut::new(buffer.block(), buffer.version())))?;
-        self.changes += 1;
+        self.changed = true;
         Ok(bytes)
     }
 
     /// Whether anything was changed under it since it began, or went on in another transaction.
     pub fn has_changed(&self) -> bool {
-        self.changes > 0
-    }
-
-    /// Grows with each change: a step during which it did not can be done again.
-    pub fn changes(&self) -> u64 {
-        self.changes
+        self.changed
     }
 
     /// Whether it may still change so many blocks and forget so many.
@@ -212,7 +207,7 @@ impl<'j> Handle<'j> {
         self.open = Some(HANDLE.hold());
         self.tid = self.journal.admit(credits, revocations)?;
         self.joined = true;
-        self.changes = 0;
+        self.changed = false;
         (self.credits, self.revocations) = (credits, revocations);
         self.requested = credits;
         self.opened = clock::monotonic_ns();
@@ -228,7 +223,7 @@ impl<'j> Handle<'j> {
             .revocations
             .checked_sub(1)
             .ok_or(Error::CreditsExhausted)?;
-        self.changes += 1;
+        self.changed = true;
         let buffer = self.journal.cache.forget(block);
         self.note(|transaction| transaction.revoked.push(block, GFP))?;
         if let Some(buffer) = buffer {
@@ -239,7 +234,7 @@ impl<'j> Handle<'j> {
 
     /// Blocks were freed: they may be allocated again when this transaction is durable.
     pub fn freed(&mut self, run: Run) -> Result {
-        self.changes += 1;
+        self.changed = true;
         self.note(|transaction| {
             // Files go from their ends, block by block.
             let last = transaction.freed.last_mut();

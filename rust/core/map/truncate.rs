@@ -14,7 +14,6 @@ use super::{BlockRange, Contents, FileMap, Inner, State};
 use crate::core::error::{Error, Result};
 use crate::core::events::map as events;
 use crate::core::journal::{Handle, Run};
-use crate::core::platform::wait_for_memory;
 use crate::core::volume::Volume;
 use crate::format::extent::Extent;
 use crate::format::units::DiskBlock;
@@ -85,7 +84,6 @@ impl FileMap {
         spare: u32,
     ) -> Result<Option<(u32, u32)>> {
         loop {
-            let changes = handle.changes();
             match self.remove_last(volume, handle, range, spare) {
                 Ok(Step::Removed) => {}
                 Ok(Step::Nothing) => return Ok(None),
@@ -95,7 +93,6 @@ impl FileMap {
                         return Ok(Some((credits, revocations)));
                     }
                 }
-                Err(Error::NoMemory) if handle.changes() == changes => wait_for_memory(),
                 Err(error) => return Err(error),
             }
         }

@@ -220,26 +220,17 @@ const XATTRS: [(&str, &[&str]); 3] = [
 /// Gives files attributes: the driver cannot.
 fn add_xattrs(image: &[u8], snapshot: &mut Snapshot) -> Vec<u8> {
     let file = TempFile::with(image);
-    let ask = |request: &str| testing::run("debugfs", &["-w", "-R", request], &file.0).1;
     for (path, names) in XATTRS {
         let node = snapshot.find(path).unwrap();
+        let object = snapshot.objects.get_mut(&node).unwrap();
         for name in names {
             // Too long for the inode's own record.
             let value: Vec<u8> = name.bytes().cycle().take(200).collect();
-            let from = TempFile::with(&value);
-            ask(&format!(
-                "ea_set -f {} {path} user.{name}",
-                from.0.display()
-            ));
-            let object = snapshot.objects.get_mut(&node).unwrap();
+            testing::set_xattr(&file, path, &format!("user.{name}"), &value);
             object.xattrs.insert((USER, name.bytes().collect()), value);
         }
     }
-    let about = ask("stat /bar");
-    let block = about.split("File ACL: ").nth(1).unwrap();
-    let block = block.split_whitespace().next().unwrap();
-    ask(&format!("sif /A/foo file_acl {block}"));
-    testing::run("e2fsck", &["-fy"], &file.0);
+    testing::share_xattrs(&file, "/bar", "/A/foo");
     std::fs::read(&file.0).unwrap()
 }
 

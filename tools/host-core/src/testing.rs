@@ -98,6 +98,28 @@ pub fn debugfs(image: &[u8], request: &str) -> String {
     run("debugfs", &["-R", request], &file.0).1
 }
 
+/// Gives a file in an image an extended attribute.
+pub fn set_xattr(image: &TempFile, path: &str, name: &str, value: &[u8]) {
+    let value = TempFile::with(value);
+    let request = format!("ea_set -f {} {path} {name}", value.0.display());
+    run("debugfs", &["-w", "-R", &request], &image.0);
+}
+
+/// Lets a second file have the first one's block of extended attributes.
+pub fn share_xattrs(image: &TempFile, first: &str, second: &str) {
+    let ask = |request: &str| run("debugfs", &["-w", "-R", request], &image.0).1;
+    let block_of = |path: &str| {
+        let about = ask(&format!("stat {path}"));
+        let (_, block) = about.split_once("File ACL: ").unwrap();
+        block.split_whitespace().next().unwrap().to_owned()
+    };
+    let block = block_of(first);
+    ask(&format!("sif {second} file_acl {block}"));
+    run("e2fsck", &["-fy"], &image.0);
+    assert_ne!(block, "0");
+    assert_eq!((block_of(first), block_of(second)), (block.clone(), block));
+}
+
 /// Panics with e2fsck's findings unless it finds nothing.
 pub fn assert_clean(image: &[u8]) {
     let file = TempFile::with(image);
