@@ -126,10 +126,16 @@ pub(super) fn give_back(inode: &Inode<Rext4>, pos: u64, len: u64) {
     }
 }
 
-/// Takes the promise for the delayed blocks among the bytes `start..start + length` back. What is in
-/// flight stays: a clean folio may be under writeback.
+/// Takes the promise for the delayed blocks that begin among the bytes `start..start + length` back: the block
+/// before belongs to a dirty folio when `start`, the end of the file, lies in it. What is in flight stays: a
+/// clean folio may be under writeback.
 pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
-    let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, start, length)) else {
+    let from = start.next_multiple_of(inode.sb().block_size().into());
+    let length = length.saturating_sub(from.saturating_sub(start));
+    if length == 0 {
+        return;
+    }
+    let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, from, length)) else {
         return;
     };
     if inode.fs().release_delayed(core, first, count).is_err() {
