@@ -62,12 +62,19 @@ impl Inode {
         let result = edit(&mut next)?;
         self.write(volume, handle, &table, &mut next, None)?;
         *fields = next;
+        self.note_change(handle, touch);
+        Ok(result)
+    }
+
+    /// The handle's transaction is one that a sync of the inode waits for from here on.
+    ///
+    /// Who changes the map does this first, as others see the change before the record is written.
+    pub fn note_change(&self, handle: &Handle<'_>, touch: Touch) {
         let tid = handle.tid().0;
         self.sync_tid.store(tid, Ordering::Release);
         if touch == Touch::Data {
             self.datasync_tid.store(tid, Ordering::Release);
         }
-        Ok(result)
     }
 
     /// Writes the record as it is, with the map as it is now.
@@ -95,9 +102,7 @@ impl Inode {
         let mut next = *fields;
         self.write(volume, handle, table, &mut next, Some(0))?;
         *fields = next;
-        let tid = handle.tid().0;
-        self.sync_tid.store(tid, Ordering::Release);
-        self.datasync_tid.store(tid, Ordering::Release);
+        self.note_change(handle, Touch::Data);
         Ok(())
     }
 

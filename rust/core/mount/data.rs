@@ -375,6 +375,7 @@ impl Filesystem {
                 .saturating_add(RECORD_CREDITS);
             let finished = self.volume.change(credits, |handle| {
                 let mut reached = FileBlock(0);
+                inode.note_change(handle, Touch::Data);
                 let finished = map.finish(&self.volume, handle, batch, &mut reached);
                 // What was done before it failed is in the tree: it belongs in the record, and none of it
                 // may lie behind the size.
