@@ -19,6 +19,8 @@ pub static ORPHANS: LockClass = lock_class!("rext4_orphans");
 pub static INODE: LockClass = lock_class!("rext4_inode");
 /// The extent tree of an inode.
 pub static MAP: LockClass = lock_class!("rext4_map");
+/// The handing back of freed blocks to their groups.
+pub static COLLECTING: LockClass = lock_class!("rext4_collecting");
 /// The allocation state of a block group.
 pub static GROUP: LockClass = lock_class!("rext4_group");
 /// The version of a metadata block.
@@ -37,6 +39,7 @@ pub fn teach() {
         ORPHANS,
         INODE,
         MAP,
+        COLLECTING,
         GROUP,
         BUFFER,
         DESCRIPTORS,

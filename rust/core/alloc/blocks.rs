@@ -230,13 +230,15 @@ impl Locked<'_> {
             .map_err(|fault| Error::Corrupt(place, fault))?;
         wipe(&mut self.state.claimed, range);
         self.state.ahead = self.state.ahead.saturating_sub(len);
-        self.space.give(len, freed);
         if self.info.blocks_bad.load(Relaxed) {
+            self.space.give(len, freed);
             self.space.lose(len);
             return Ok(());
         }
+        // Who is promised the blocks has to find them.
         self.info.free.fetch_add(len, Relaxed);
         self.note_free(range);
+        self.space.give(len, freed);
         Ok(())
     }
 

@@ -35,7 +35,8 @@ use super::cache::Cache;
 use super::error::{Error, Place, Result};
 use super::events;
 use super::journal::{Handle, Journal, Run};
-use super::platform::{caller, lock_class, shortage, Arc, Device, SpinLock, Vec, GFP};
+use super::locks;
+use super::platform::{caller, lock_class, shortage, Arc, Device, Mutex, SpinLock, Vec, GFP};
 use crate::format::fault::{Fault, GroupFault};
 use crate::format::geometry::Geometry;
 use crate::format::superblock::Superblock;
@@ -59,6 +60,8 @@ pub struct Allocator {
     groups: Groups,
     zones: Zones,
     space: Arc<Space>,
+    /// Held by who gives freed blocks back, so that others can wait for it.
+    collecting: Mutex<()>,
     /// How many groups are loaded.
     loaded: AtomicUsize,
     /// The group where the next reclaim begins.
@@ -148,6 +151,7 @@ impl Allocator {
             groups,
             zones,
             space: Arc::new(space, GFP)?,
+            collecting: Mutex::new((), locks::COLLECTING)?,
             loaded: AtomicUsize::new(0),
             reclaim_from: AtomicU32::new(0),
             share_owner: (superblock.reserved_uid, superblock.reserved_gid),
@@ -228,14 +232,15 @@ impl Allocator {
     }
 
     /// Makes freed blocks allocatable by committing the transactions that freed them; returns
-    /// whether there were any, so that what failed with [`Error::NoSpace`] is worth another try. No
+    /// whether there are any, so that what failed with [`Error::NoSpace`] is worth another try. No
     /// handle may be open.
     pub fn make_room(&self, journal: &Journal) -> Result<bool> {
         if !self.space.has_pending() {
-            return Ok(false);
+            // They may have come just now.
+            return Ok(self.reserve_now(1).is_ok());
         }
         journal.commit_all()?;
-        self.collect(journal);
+        self.collect_all(journal);
         Ok(true)
     }
 

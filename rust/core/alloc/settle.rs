@@ -196,8 +196,16 @@ impl Allocator {
         self.give_back(run, false);
     }
 
-    /// Takes back what transactions freed that are durable now.
+    /// Takes back what transactions freed that are durable now, unless somebody else is at it.
     pub(super) fn collect(&self, journal: &Journal) {
+        if journal.has_released() {
+            self.collect_all(journal);
+        }
+    }
+
+    /// Takes back what transactions freed that are durable now: all of it can be allocated afterwards.
+    pub(super) fn collect_all(&self, journal: &Journal) {
+        let _collecting = self.collecting.lock();
         journal.take_released(|run| self.give_back(run, true));
     }
 

@@ -7,7 +7,10 @@
 
 use crate::core::error::{Error, Result};
 use crate::core::platform::{shortage, Arc};
-use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicI64, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// At most this many blocks, and at most a fiftieth of the disk, are kept for tree nodes of writes
 /// that were promised already (C's `s_resv_clusters`).
@@ -73,7 +76,7 @@ impl Space {
 
     /// Whether a commit makes more blocks allocatable.
     pub(super) fn has_pending(&self) -> bool {
-        self.pending.load(Relaxed) != 0
+        self.pending.load(Acquire) != 0
     }
 
     /// Blocks an ordinary user may still get.
@@ -108,7 +111,7 @@ impl Space {
                 .filter(|left| *left >= floor || wanted == 0)
         };
         this.available
-            .fetch_update(Relaxed, Relaxed, enough)
+            .fetch_update(Acquire, Relaxed, enough)
             .map_err(|_| Error::NoSpace)?;
         this.reserved.fetch_add(blocks, Relaxed);
         Ok(Reservation {
@@ -125,11 +128,12 @@ impl Space {
     /// Blocks became allocatable; `freed` if they were on disk, not only in flight.
     pub(super) fn give(&self, blocks: u32, freed: bool) {
         let blocks = u64::from(blocks);
-        if freed {
-            self.pending.fetch_sub(blocks, Relaxed);
-        }
         self.free.fetch_add(blocks, Relaxed);
-        self.available.fetch_add(signed(blocks), Relaxed);
+        self.available.fetch_add(signed(blocks), Release);
+        // Last: they are never missing in both.
+        if freed {
+            self.pending.fetch_sub(blocks, Release);
+        }
     }
 
     /// Blocks in flight are now in use on disk.

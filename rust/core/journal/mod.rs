@@ -249,9 +249,12 @@ impl Journal {
         self.state.lock().aborted
     }
 
+    /// Whether [`Self::take_released`] has something to hand out.
+    pub fn has_released(&self) -> bool {
+        self.has_released.load(Ordering::Relaxed)
+    }
+
     /// Hands freed blocks whose transactions are durable to `each`: they may be allocated again.
-    ///
-    /// Cheap when there are none.
     pub fn take_released(&self, mut each: impl FnMut(Run)) {
         if self.has_released.swap(false, Ordering::Acquire) {
             let released = core::mem::take(&mut self.state.lock().released);

@@ -360,6 +360,41 @@ fn uninitialised_groups_get_their_bitmap() {
     volume.close_clean();
 }
 
+/// Freed blocks are usable again as soon as their transaction is durable, whoever hands them back.
+#[test]
+fn who_makes_room_waits_for_who_hands_blocks_back() {
+    let volume = Volume::new(32 << 20, &[]);
+    let mut runs = std::vec::Vec::new();
+    for len in [1000, 30, 1] {
+        while let Ok(run) = volume.allocate(near(0, len)) {
+            volume.settle(run);
+            runs.push(run);
+        }
+    }
+    let run = runs.swap_remove(0);
+    let group = volume.allocator.geometry().group_of(run.start).unwrap().0;
+    volume.free(run);
+    volume.commit();
+    assert!(volume.journal.has_released());
+    std::thread::scope(|scope| {
+        let held = volume.allocator.lock(group).unwrap();
+        scope.spawn(|| volume.allocator.collect(&volume.journal));
+        while volume.journal.has_released() {
+            std::thread::yield_now();
+        }
+        let promised = scope.spawn(|| volume.allocator.reserve_waiting(&volume.journal, 1));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(held);
+        assert_eq!(promised.join().unwrap().unwrap().blocks(), 1);
+    });
+    for run in runs {
+        volume.free(run);
+    }
+    volume.commit();
+    volume.check_counts();
+    volume.close_clean();
+}
+
 #[test]
 fn many_threads() {
     let volume = Volume::new(600 << 20, &["-g", "4096"]);
