@@ -342,12 +342,17 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::inode_dio_wait(self.as_raw()) }
     }
 
-    /// Writes back the dirty folios of the bytes `start..=end` and waits for them.
+    /// Writes back the dirty folios of the bytes `start..=end` and waits for them. A write that failed before
+    /// is no error here: whoever syncs the file is told of it (`wb_err`).
     pub fn write_and_wait(&self, start: u64, end: u64) -> Result {
         folio::might_wait();
         let (start, end) = (offset(start), offset(end));
         // SAFETY: The mapping lives with the inode.
-        to_result(unsafe { bindings::filemap_write_and_wait_range(self.mapping(), start, end) })
+        to_result(unsafe {
+            // The flags say only that some write has failed since they were last asked.
+            bindings::filemap_check_errors(self.mapping());
+            bindings::filemap_write_and_wait_range(self.mapping(), start, end)
+        })
     }
 
     /// Starts writing back all dirty folios, and does not wait for them.
