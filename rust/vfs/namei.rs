@@ -62,6 +62,8 @@ fn make(
 }
 
 /// A directory has changed: the VFS sees its new times and links; with `dirsync` it is durable.
+///
+/// When it fails the names have changed, which the VFS does not expect of an operation that failed.
 fn changed(dir: &Inode<Rext4>) -> Result {
     refresh_contents(dir)?;
     dir.set_size(dir.core()?.disk_size());
@@ -147,7 +149,7 @@ impl InodeOps<Rext4> for Names {
             .unlink(dir.core()?, name.name(), inode.core()?)
             .errno()?;
         refresh_names(inode)?;
-        changed(dir)
+        changed(dir).inspect_err(|_| name.unhash())
     }
 
     fn rmdir(dir: &Inode<Rext4>, name: &Dentry<Rext4>, inode: &Inode<Rext4>) -> Result {
@@ -155,7 +157,7 @@ impl InodeOps<Rext4> for Names {
             .rmdir(dir.core()?, name.name(), inode.core()?)
             .errno()?;
         refresh_names(inode)?;
-        changed(dir)
+        changed(dir).inspect_err(|_| name.unhash())
     }
 
     fn rename(_: &IdMap, from: Place<'_, Rext4>, to: Place<'_, Rext4>, flags: u32) -> Result {
@@ -184,8 +186,12 @@ impl InodeOps<Rext4> for Names {
         if let Some(target) = target {
             refresh_names(target)?;
         }
-        changed(from.dir)?;
-        changed(to.dir)
+        changed(from.dir)
+            .and_then(|()| changed(to.dir))
+            .inspect_err(|_| {
+                from.name.unhash();
+                to.name.unhash();
+            })
     }
 
     fn setattr(

@@ -52,4 +52,10 @@ impl<F: FileSystem> Dentry<F> {
             (!inode.is_null()).then(|| Inode::from_raw(inode))
         }
     }
+
+    /// Makes the next lookup of the name ask the directory.
+    pub fn unhash(&self) {
+        // SAFETY: The dentry is live: the type invariant.
+        unsafe { bindings::d_drop(self.as_raw()) }
+    }
 }
