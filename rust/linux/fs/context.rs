@@ -333,6 +333,8 @@ unsafe extern "C" fn init_fs_context<F: ContextOps>(fc: *mut bindings::fs_contex
         unsafe {
             (*fc).fs_private = private.into_foreign().cast();
             (*fc).ops = ContextVTable::<F>::TABLE;
+            // Nobody here counts changes: who asks for it goes by the change time.
+            (*fc).sb_flags &= !(bindings::SB_I_VERSION as ffi::c_uint);
         }
         Ok(0)
     })
