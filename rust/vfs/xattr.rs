@@ -129,7 +129,9 @@ pub(super) fn acl(inode: &Inode<Rext4>, kind: AclKind) -> Result<Option<PosixAcl
         AclKind::Access => names::POSIX_ACL_ACCESS,
         AclKind::Default => names::POSIX_ACL_DEFAULT,
     };
-    let Some(list) = inode.fs().acl(inode.live()?, index).errno()? else {
+    let list = inode.fs().acl(inode.live()?, index).errno()?;
+    // An empty list says nothing.
+    let Some(list) = list.filter(|list| !list.is_empty()) else {
         return Ok(None);
     };
     let mut entries = KVec::with_capacity(list.len(), GFP_KERNEL)?;
