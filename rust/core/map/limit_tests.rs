@@ -439,3 +439,33 @@ fn long_extents() {
     assert!(count <= 30 && longest == 32768, "{count} {longest}");
     world.check();
 }
+
+/// What a large direct write leaves to be finished comes in pieces, each of which a transaction of the
+/// smallest journal has room for.
+#[test]
+fn long_runs_come_in_pieces() {
+    let world = World::new(image(200, &["-b", "1024", "-J", "size=1"]));
+    let (map, volume) = (&world.map, &world.volume);
+    let blocks = 120_000;
+    let mut at = 0;
+    while at < blocks {
+        at += world.reserve(at, blocks - at).unwrap();
+    }
+    at = 0;
+    while at < blocks {
+        at += world.write_back(at, 8000).unwrap().len;
+    }
+    let mut ordered = crate::core::platform::Vec::new();
+    let all = BlockRange::new(FileBlock(0), blocks);
+    map.ordered_in(volume, all, None, &mut ordered).unwrap();
+    let lengths = || ordered.iter().map(|piece| piece.len);
+    assert_eq!(
+        (lengths().sum::<u32>(), lengths().max()),
+        (blocks, Some(32767))
+    );
+    for piece in &ordered {
+        assert!(map.credits_for_finish(volume, &[*piece]) < 96);
+        world.finish(&[*piece]);
+    }
+    world.check();
+}

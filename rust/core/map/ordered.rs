@@ -104,7 +104,8 @@ impl FileMap {
     }
 
     /// Adds to `into` what of `range` waits for [`Self::finish`] now that its data is on the disk. The
-    /// data was written to `place` and on, if the caller knows: what is elsewhere by now is left out.
+    /// data was written to `place` and on, if the caller knows: what is elsewhere by now is left out. None is
+    /// longer than an extent, so that each fits a transaction of the smallest journal.
     pub fn ordered_in(
         &self,
         volume: &Volume,
@@ -114,7 +115,8 @@ impl FileMap {
     ) -> Result {
         let mut at = range.start;
         while at < range.end {
-            let found = self.lookup(volume, at, range.end.get() - at.get())?;
+            let most = (range.end.get() - at.get()).min(MAX_UNWRITTEN.into());
+            let found = self.lookup(volume, at, most)?;
             let kind = match found.state {
                 State::InFlight(_) => Some(Completion::Fresh),
                 State::Unwritten(_) => Some(Completion::Convert),
