@@ -469,3 +469,20 @@ fn long_runs_come_in_pieces() {
     }
     world.check();
 }
+
+/// A sparse file that is written at random: what is known of it takes a bounded part of memory, though nobody
+/// ever asks for what is not known.
+#[test]
+fn scattered_writes_are_forgotten() {
+    let world = World::new(image(8, &["-b", "1024", "-J", "size=1"]));
+    let map = &world.map;
+    map.lookup(&world.volume, FileBlock(0), 1).unwrap();
+    let known = |n: u32| map.status.lock().pieces.find(FileBlock(2 * n)).is_some();
+    let _tree = map.inner.lock();
+    for n in 0..100_000 {
+        let range = BlockRange::new(FileBlock(2 * n), 1);
+        map.put(range, State::Written(DiskBlock(5000))).unwrap();
+        assert!(known(n));
+    }
+    assert!((0..100_000).filter(|n| known(*n)).count() < 20_000);
+}

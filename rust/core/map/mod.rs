@@ -447,6 +447,7 @@ impl FileMap {
         loop {
             let lack = {
                 let mut status = self.status.lock();
+                status.pieces.trim();
                 match status.pieces.prepare(range, spare) {
                     Ok(()) => {
                         status.pieces.set(range, state);

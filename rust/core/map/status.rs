@@ -188,11 +188,16 @@ impl Pieces {
     }
 
     /// The most that [`Self::prepare`] can lack for a border, also when others have doubled the pieces
-    /// by then.
+    /// by then; the list, which is as long as there are pieces, only if it is almost full.
     pub(super) fn most(&self) -> Lack {
+        let is_full = self.chunks.capacity() - self.chunks.len() < 4;
         Lack {
             chunk: CHUNK,
-            list: 4 * self.chunks.len() + 4,
+            list: if is_full {
+                4 * self.chunks.len() + 4
+            } else {
+                0
+            },
         }
     }
 
