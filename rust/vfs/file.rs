@@ -137,13 +137,19 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
         map::zero_end(inode, old, iocb.pos())?;
         drop(invalidate);
     }
+    let pos = iocb.pos();
     let mut written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
     if matches!(written, Err(error) if error == ENOSPC) {
-        // Space that deletions have freed comes back with a commit; reservations for the worst case
-        // shrink when data is written back.
-        inode.start_writeback()?;
+        // Reservations for the worst case shrink when data is written back; space that deletions have freed
+        // comes back with a commit.
+        inode.sb().start_writeback();
+        inode.write_and_wait(0, u64::MAX)?;
+        inode.sb().wait_for_completions();
         inode.fs().sync(true).errno()?;
         written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
+    }
+    if written != Ok(count) {
+        writeback::cut_short(inode, pos.saturating_add(count as u64));
     }
     drop(locked);
     written
@@ -211,8 +217,8 @@ fn direct_write(iocb: Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result<usize>
     iocb.write_sync(written)
 }
 
-/// The part of a direct write that can be done directly; takes `i_rwsem`, shared for overwrites of
-/// whole blocks, exclusively for everything that changes the file's map or size. Errors and the request
+/// The part of a direct write that can be done directly; takes `i_rwsem`, shared for overwrites,
+/// exclusively for everything that changes the file's map or size. Errors and the request
 /// as for [`direct::write`].
 fn direct_part<'a>(
     mut iocb: Kiocb<'a, Rext4>,
@@ -273,7 +279,7 @@ fn is_overwrite(iocb: &Kiocb<'_, Rext4>, count: u64) -> Result<bool> {
     let inode = iocb.inode();
     let shape = shape(inode, iocb.pos(), count);
     // Privileges again: they may have come before the lock.
-    let plain = inode.has_no_privileges() && !shape.extends && !shape.unaligned;
+    let plain = inode.has_no_privileges() && !shape.extends;
     Ok(plain && is_written(inode, iocb.pos(), count)?)
 }
 

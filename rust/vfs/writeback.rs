@@ -69,6 +69,8 @@ pub(super) fn write_pages(
     inode: &Inode<Rext4>,
     control: &mut Control<'_, Rext4, Writeback>,
 ) -> Result {
+    // Folios that could not be written any more stay as they are: they still can be read.
+    inode.fs().writable().errno()?;
     // Folios are locked: memory must not be found by writing others back.
     let _nofs = NofsScope::enter();
     let (device, ino) = (inode.fs().device(), inode.core()?.ino());
@@ -122,6 +124,25 @@ pub(super) fn give_back(inode: &Inode<Rext4>, pos: u64, len: u64) {
     let _invalidate = inode.lock_invalidate();
     let flushed = inode.write_and_wait(pos, pos.saturating_add(len - 1));
     if flushed.is_ok() && inode.fs().release_pending(core, first, count).is_err() {
+        pr_err!("inode {}: a reservation is lost\n", inode.ino());
+    }
+}
+
+/// A write to the bytes before `end` was cut short: what was promised to, or chosen for, blocks behind the end
+/// of the file is free again. Nothing there is dirty or on its way. Needs `i_rwsem` exclusively since before
+/// the write began.
+pub(super) fn cut_short(inode: &Inode<Rext4>, end: u64) {
+    let from = inode
+        .size()
+        .next_multiple_of(inode.sb().block_size().into());
+    if end <= from {
+        return;
+    }
+    let _invalidate = inode.lock_invalidate();
+    let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, from, end - from)) else {
+        return;
+    };
+    if inode.fs().release_pending(core, first, count).is_err() {
         pr_err!("inode {}: a reservation is lost\n", inode.ino());
     }
 }

@@ -164,6 +164,18 @@ impl<F: FileSystem> SuperBlock<F> {
         to_result(unsafe { bindings::sync_filesystem(self.as_raw()) })
     }
 
+    /// Has dirty folios of all files sent to the device, unless somebody is at it; does not wait for them.
+    pub fn start_writeback(&self) {
+        folio::might_wait();
+        // SAFETY: The superblock is live; an inode that is in use keeps it from being unmounted.
+        unsafe {
+            bindings::try_to_writeback_inodes_sb(
+                self.as_raw(),
+                bindings::wb_reason_WB_REASON_FS_FREE_SPACE,
+            );
+        }
+    }
+
     /// Waits until the bookkeeping of all data writes that have ended so far is done.
     pub fn wait_for_completions(&self) {
         folio::might_wait();
