@@ -78,6 +78,11 @@ time64_t rext4_helper_inode_get_ctime(const struct inode *inode, u32 *nsec)
 	return inode_get_ctime_sec(inode);
 }
 
+bool rext4_helper_inode_has_lazy_times(struct inode *inode)
+{
+	return inode_state_read_once(inode) & I_DIRTY_TIME;
+}
+
 bool rext4_helper_inode_is_new(struct inode *inode)
 {
 	return inode_state_read_once(inode) & I_NEW;

@@ -49,6 +49,9 @@ impl InodeOps<Rext4> for Plain {
     }
 
     fn fiemap(inode: &Inode<Rext4>, into: Fiemap<'_>, start: u64, len: u64) -> Result {
+        if !inode.is_regular() {
+            return Err(EOPNOTSUPP);
+        }
         fiemap(inode, into, start, len)
     }
 }
@@ -100,8 +103,9 @@ fn set_others(idmap: &IdMap, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
                 mode: is(valid::MODE).then(|| inode.mode()),
                 uid: owner.0,
                 gid: owner.1,
-                atime: is(valid::ATIME).then(|| from_vfs(inode.atime())),
-                mtime: is(valid::MTIME).then(|| from_vfs(inode.mtime())),
+                // With `lazytime` they may be newer here, whatever is changed.
+                atime: Some(from_vfs(inode.atime())),
+                mtime: Some(from_vfs(inode.mtime())),
                 ctime: Some(from_vfs(inode.ctime())),
             },
         )

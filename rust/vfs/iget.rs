@@ -129,6 +129,7 @@ fn refresh_shape(inode: &Inode<Rext4>, attributes: &Attributes) {
 /// may be newer in the VFS (`lazytime`). The inode need not be locked.
 pub(super) fn refresh_stamp(inode: &Inode<Rext4>) -> Result {
     inode.set_ctime(to_vfs(inode.core()?.attributes().ctime));
+    inode.keep_times();
     Ok(())
 }
 

@@ -54,7 +54,7 @@ unsafe impl<F: FileSystem> AlwaysRefCounted for Inode<F> {
     }
 }
 
-/// Bits given to `dirty_inode` and taken by [`Inode::mark_dirty_as`] (`I_DIRTY_*`).
+/// Bits given to `dirty_inode` (`I_DIRTY_*`).
 pub mod dirty {
     use crate::linux::bindings;
 
@@ -62,8 +62,6 @@ pub mod dirty {
     pub const SYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_SYNC;
     /// Something that `fdatasync` needs.
     pub const DATASYNC: u32 = bindings::inode_state_flags_enum_I_DIRTY_DATASYNC;
-    /// Only times, with `lazytime`.
-    pub const TIME: u32 = bindings::inode_state_flags_enum_I_DIRTY_TIME;
     /// Both of the first two.
     pub const INODE: u32 = SYNC | DATASYNC;
 }
@@ -297,10 +295,15 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::forget_cached_acl(self.as_raw(), kind.as_raw()) }
     }
 
-    /// Marks the inode dirty; `what` are [`dirty`] bits.
-    pub fn mark_dirty_as(&self, what: u32) {
-        // SAFETY: The inode is live.
-        unsafe { bindings::__mark_inode_dirty(self.as_raw(), what as i32) }
+    /// With `lazytime`: if times are in memory only, has them written (`dirty_inode`), as is due when something
+    /// else of the inode changes.
+    pub fn keep_times(&self) {
+        // SAFETY: The inode is live. Its state may change meanwhile, as it may just after.
+        unsafe {
+            if bindings::inode_has_lazy_times(self.as_raw()) {
+                bindings::__mark_inode_dirty(self.as_raw(), dirty::SYNC as i32);
+            }
+        }
     }
 
     /// Whether making the inode has failed.
