@@ -156,6 +156,7 @@ impl InodeOps<Rext4> for Names {
         dir.fs()
             .rmdir(dir.core()?, name.name(), inode.core()?)
             .errno()?;
+        inode.set_size(0);
         refresh_names(inode)?;
         changed(dir).inspect_err(|_| name.unhash())
     }
