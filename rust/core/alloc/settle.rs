@@ -196,7 +196,7 @@ impl Allocator {
         self.give_back(run, false);
     }
 
-    /// Takes back what transactions freed that are durable now, unless somebody else is at it.
+    /// Takes back what transactions freed that are durable now, but for what somebody else is at.
     pub(super) fn collect(&self, journal: &Journal) {
         if journal.has_released() {
             self.collect_all(journal);
