@@ -123,8 +123,8 @@ pub(super) fn give_back(inode: &Inode<Rext4>, pos: u64, len: u64) {
     // which whoever syncs the file is told, they stay in flight until the file is cut or evicted.
     let _invalidate = inode.lock_invalidate();
     let flushed = inode.write_and_wait(pos, pos.saturating_add(len - 1));
-    if flushed.is_ok() && inode.fs().release_pending(core, first, count).is_err() {
-        pr_err!("inode {}: a reservation is lost\n", inode.ino());
+    if flushed.is_ok() {
+        report_lost(inode, inode.fs().release_pending(core, first, count));
     }
 }
 
@@ -142,9 +142,7 @@ pub(super) fn cut_short(inode: &Inode<Rext4>, end: u64) {
     let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, from, end - from)) else {
         return;
     };
-    if inode.fs().release_pending(core, first, count).is_err() {
-        pr_err!("inode {}: a reservation is lost\n", inode.ino());
-    }
+    report_lost(inode, inode.fs().release_pending(core, first, count));
 }
 
 /// Takes the promise for the delayed blocks that begin among the bytes `start..start + length` back: the block
@@ -159,7 +157,12 @@ pub(super) fn release(inode: &Inode<Rext4>, start: u64, length: u64) {
     let (Ok(core), Ok((first, count))) = (inode.core(), blocks_of(inode, from, length)) else {
         return;
     };
-    if inode.fs().release_delayed(core, first, count).is_err() {
+    report_lost(inode, inode.fs().release_delayed(core, first, count));
+}
+
+/// Nobody can be told but the log.
+fn report_lost(inode: &Inode<Rext4>, released: crate::core::error::Result) {
+    if released.is_err() {
         pr_err!("inode {}: a reservation is lost\n", inode.ino());
     }
 }

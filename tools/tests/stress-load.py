@@ -34,7 +34,7 @@ FILL = OWN if len(sys.argv) > 4 else 0
 
 def collided(work, error):
     """Whether it is what the kernel tells a sync when a store to a mapping came in the middle of a direct write."""
-    if work.__name__ != "sync" or error.errno != errno.EIO:
+    if work.__name__ != "sync" or getattr(error, "errno", None) != errno.EIO:
         return False
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
     return "Page cache invalidation failure on direct I/O" in log

@@ -33,7 +33,7 @@ pub struct Handle<'j> {
     joined: bool,
     /// What lockdep sees of it; `None` while it waits for another transaction.
     open: Option<LockMapGuard>,
-    /// How often it has changed something in its transaction.
+    /// Whether it has changed something in its transaction.
     changed: bool,
     _nofs: NofsScope,
 }

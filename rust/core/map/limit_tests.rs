@@ -416,11 +416,8 @@ fn long_extents() {
     let world = World::new(image(200, &["-b", "1024", "-J", "size=4"]));
     let (map, volume) = (&world.map, &world.volume);
     let blocks = 120_000;
+    world.reserve_all(blocks);
     let mut at = 0;
-    while at < blocks {
-        at += world.reserve(at, blocks - at).unwrap();
-    }
-    at = 0;
     while at < blocks {
         let ordered = world.write_back(at, 2040).unwrap();
         at += ordered.len;
@@ -447,11 +444,8 @@ fn long_runs_come_in_pieces() {
     let world = World::new(image(200, &["-b", "1024", "-J", "size=1"]));
     let (map, volume) = (&world.map, &world.volume);
     let blocks = 120_000;
+    world.reserve_all(blocks);
     let mut at = 0;
-    while at < blocks {
-        at += world.reserve(at, blocks - at).unwrap();
-    }
-    at = 0;
     while at < blocks {
         at += world.write_back(at, 8000).unwrap().len;
     }

@@ -169,6 +169,14 @@ impl World {
         Ok(mapping.len)
     }
 
+    /// Promises the first `blocks` blocks, piece by piece.
+    pub(super) fn reserve_all(&self, blocks: u32) {
+        let mut at = 0;
+        while at < blocks {
+            at += self.reserve(at, blocks - at).unwrap();
+        }
+    }
+
     /// Writes `at` and what of its run follows back, as far as `len`; what has to be finished.
     pub(super) fn write_back(&self, at: u32, len: u32) -> Option<Ordered> {
         let mapping = self

@@ -49,8 +49,7 @@ impl FileMap {
     /// in the end, also when something failed after a change: it writes the inode (its root and block count) under the
     /// handle, so that no transaction frees blocks that the record still has. It is told whether a
     /// restart follows. Of the handle's credits and revocations `spare` each are left for it, and after
-    /// the end. A step that memory runs short in is done again, if it has changed nothing: half of a removal
-    /// must not stay, or blocks lie behind the end of the file.
+    /// the end. Steps wait for memory: half of a removal must not stay, or blocks lie behind the end of the file.
     pub fn remove(
         &self,
         volume: &Volume,
@@ -84,16 +83,15 @@ impl FileMap {
         spare: u32,
     ) -> Result<Option<(u32, u32)>> {
         loop {
-            match self.remove_last(volume, handle, range, spare) {
-                Ok(Step::Removed) => {}
-                Ok(Step::Nothing) => return Ok(None),
+            match self.remove_last(volume, handle, range, spare)? {
+                Step::Removed => {}
+                Step::Nothing => return Ok(None),
                 // Waiting for a transaction with the tree's lock held would stop those who are to end it.
-                Ok(Step::Needs(credits, revocations)) => {
+                Step::Needs(credits, revocations) => {
                     if !handle.reach(credits, revocations)? {
                         return Ok(Some((credits, revocations)));
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
     }
