@@ -139,13 +139,7 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
     }
     let pos = iocb.pos();
     let mut written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
-    if matches!(written, Err(error) if error == ENOSPC) {
-        // Reservations for the worst case shrink when data is written back; space that deletions have freed
-        // comes back with a commit.
-        inode.sb().start_writeback();
-        inode.write_and_wait(0, u64::MAX)?;
-        inode.sb().wait_for_completions();
-        inode.fs().sync(true).errno()?;
+    if matches!(written, Err(error) if error == ENOSPC) && make_room(inode).is_ok() {
         written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
     }
     if written != Ok(count) {
@@ -153,6 +147,15 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
     }
     drop(locked);
     written
+}
+
+/// Reservations for the worst case shrink when data is written back; space that deletions have freed comes back
+/// with a commit.
+fn make_room(inode: &Inode<Rext4>) -> Result {
+    inode.sb().try_write_back();
+    inode.write_and_wait(0, u64::MAX)?;
+    inode.sb().wait_for_completions();
+    inode.fs().sync(true).errno()
 }
 
 fn direct_read(iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
@@ -168,18 +171,20 @@ fn direct_read(iocb: Kiocb<'_, Rext4>, to: &mut IovIter<'_>) -> Result<usize> {
 
 /// What decides how a direct write is locked.
 struct Shape {
-    /// It ends behind the end of the file.
+    /// It ends behind the end of the file, here or on the disk: if what has made the file longer could not be
+    /// written, the disk's is before.
     extends: bool,
     /// It begins or ends inside a block.
     unaligned: bool,
 }
 
-fn shape(inode: &Inode<Rext4>, pos: u64, count: u64) -> Shape {
+fn shape(inode: &Inode<Rext4>, pos: u64, count: u64) -> Result<Shape> {
     let mask = u64::from(inode.sb().block_size()) - 1;
-    Shape {
-        extends: pos.saturating_add(count) > inode.size(),
+    let size = inode.size().min(inode.core()?.disk_size());
+    Ok(Shape {
+        extends: pos.saturating_add(count) > size,
         unaligned: (pos | count) & mask != 0,
-    }
+    })
 }
 
 /// Whether all blocks of the bytes are written: nothing is to be allocated or converted.
@@ -240,7 +245,7 @@ fn direct_part<'a>(
             }
             iocb.modified()?;
             note_direct(&iocb, from.count(), false, true)?;
-            return direct::write::<Rext4, map::Direct, Written>(iocb, from, false);
+            return direct::write::<Rext4, map::Direct, Within>(iocb, from);
         }
     }
     if nowait {
@@ -263,11 +268,14 @@ fn direct_part<'a>(
         inode.write_and_wait(old, old)?;
     }
     let pos = iocb.pos();
-    let shape = shape(inode, pos, count as u64);
+    let shape = shape(inode, pos, count as u64)?;
     let wait = shape.extends || shape.unaligned || iocb.is_sync();
     note_direct(&iocb, count, shape.extends, false)?;
-    let (iocb, written) = direct::write::<Rext4, map::Direct, Written>(iocb, from, wait)?;
-    if wait && written != Ok(count) {
+    if !wait {
+        return direct::write::<Rext4, map::Direct, Within>(iocb, from);
+    }
+    let (iocb, written) = direct::write::<Rext4, map::Direct, Beyond>(iocb, from)?;
+    if written != Ok(count) {
         // All has ended: what has a place in memory only, the zeroed rest of a block included, is given back.
         writeback::give_back(inode, pos, count as u64);
     }
@@ -277,7 +285,7 @@ fn direct_part<'a>(
 /// Whether a write of `count` bytes changes nothing but them and times. Needs `i_rwsem`.
 fn is_overwrite(iocb: &Kiocb<'_, Rext4>, count: u64) -> Result<bool> {
     let inode = iocb.inode();
-    let shape = shape(inode, iocb.pos(), count);
+    let shape = shape(inode, iocb.pos(), count)?;
     // Privileges again: they may have come before the lock.
     let plain = inode.has_no_privileges() && !shape.extends;
     Ok(plain && is_written(inode, iocb.pos(), count)?)
@@ -291,33 +299,57 @@ fn note_direct(iocb: &Kiocb<'_, Rext4>, count: usize, extends: bool, shared: boo
     Ok(())
 }
 
-/// What follows a direct write.
-struct Written;
+/// What follows a direct write of whole blocks that ends within the file, here and on the disk.
+struct Within;
 
-impl DirectOps<Rext4> for Written {
+impl DirectOps<Rext4> for Within {
+    const WAITS: bool = false;
+
     fn end_io(iocb: &Kiocb<'_, Rext4>, size: u64, error: Option<Error>, unwritten: bool) -> Result {
-        let inode = iocb.inode();
-        let end = iocb.pos().saturating_add(size);
         if let Some(error) = error {
             // Blocks chosen for it stay in flight: nobody may have the lock that giving them back needs.
             return Err(error);
         }
-        let old = inode.size();
-        if size == 0 || (!unwritten && end <= old) {
+        if size == 0 || !unwritten {
             return Ok(());
         }
-        let landed = Landed {
-            pos: iocb.pos(),
-            len: size,
-            place: None,
-        };
-        writeback::settle(inode, &[landed], end.max(old))?;
+        landed(iocb, size)
+    }
+}
+
+/// What follows any other; the lock is held exclusively meanwhile.
+struct Beyond;
+
+impl DirectOps<Rext4> for Beyond {
+    const WAITS: bool = true;
+
+    fn end_io(iocb: &Kiocb<'_, Rext4>, size: u64, error: Option<Error>, _: bool) -> Result {
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if size == 0 {
+            return Ok(());
+        }
+        landed(iocb, size)?;
+        let inode = iocb.inode();
+        let (old, end) = (inode.size(), iocb.pos().saturating_add(size));
         if end > old {
-            // Only a write that holds the lock exclusively, and waits, gets here.
             inode.set_size(end);
             // Mapped memory asks again before it writes to blocks of its page that are there now.
             inode.pagecache_extended(old, iocb.pos());
         }
         Ok(())
     }
+}
+
+/// `size` bytes of a direct write are on the device.
+fn landed(iocb: &Kiocb<'_, Rext4>, size: u64) -> Result {
+    let inode = iocb.inode();
+    let landed = Landed {
+        pos: iocb.pos(),
+        len: size,
+        place: None,
+    };
+    let end = iocb.pos().saturating_add(size);
+    writeback::settle(inode, &[landed], end.max(inode.size()))
 }

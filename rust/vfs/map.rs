@@ -180,7 +180,7 @@ impl IomapOps<Rext4> for Direct {
             }
         };
         // Who wants the data to be durable needs a larger size there as well.
-        let grows = pos.saturating_add(length) > inode.size();
+        let grows = pos.saturating_add(length) > inode.size().min(core.disk_size());
         let is_dirty = grows || fs.needs_commit(core, true);
         Ok(Mapping {
             is_dirty,

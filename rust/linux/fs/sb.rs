@@ -164,15 +164,17 @@ impl<F: FileSystem> SuperBlock<F> {
         to_result(unsafe { bindings::sync_filesystem(self.as_raw()) })
     }
 
-    /// Has dirty folios of all files sent to the device, unless somebody is at it; does not wait for them.
-    pub fn start_writeback(&self) {
+    /// Writes the dirty folios of all files and waits, unless `s_umount` is taken: by who mounts, unmounts, remounts,
+    /// freezes. An error is left to who syncs the file.
+    pub fn try_write_back(&self) {
         folio::might_wait();
-        // SAFETY: The superblock is live; an inode that is in use keeps it from being unmounted.
+        // SAFETY: The superblock is live; what is locked here is unlocked here.
         unsafe {
-            bindings::try_to_writeback_inodes_sb(
-                self.as_raw(),
-                bindings::wb_reason_WB_REASON_FS_FREE_SPACE,
-            );
+            let umount = ptr::addr_of_mut!((*self.as_raw()).s_umount);
+            if bindings::down_read_trylock(umount) != 0 {
+                bindings::sync_inodes_sb(self.as_raw());
+                bindings::up_read(umount);
+            }
         }
     }
 

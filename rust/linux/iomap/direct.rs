@@ -19,10 +19,13 @@ use kernel::prelude::*;
 
 /// What follows direct I/O.
 pub trait DirectOps<F: FileSystem>: 'static {
+    /// The caller waits for the end, also if the request does not ask for it.
+    const WAITS: bool;
+
     /// `size` bytes at [`Kiocb::pos`] have been transferred (0 with an error).
     ///
-    /// It may run in an interrupt, where nothing may sleep, unless the data went to unwritten or new
-    /// mappings, past the end of the file, or failed: then it runs in task context, before page cache
+    /// It may run in an interrupt, where nothing may sleep, unless [`Self::WAITS`] or the data went to unwritten or
+    /// new mappings, past the end of the file, or failed: then it runs in task context, before page cache
     /// and caller see the data.
     fn end_io(iocb: &Kiocb<'_, F>, size: u64, error: Option<Error>, unwritten: bool) -> Result;
 }
@@ -131,8 +134,7 @@ pub fn read<F: FileSystem, T: IomapOps<F>>(
     unsafe { transfer::<F, T>(&iocb, into, ops, 0) }
 }
 
-/// Writes around the page cache at [`Kiocb::pos`], and moves it on; `wait`s for the end also when the
-/// caller would not. One that may be waited for, as when a part turns out to be for the page cache, must not be
+/// Writes around the page cache at [`Kiocb::pos`], and moves it on. One that may be waited for, as when a part turns out to be for the page cache, must not be
 /// polled ([`Kiocb::do_not_poll`]). Needs the inode's lock, at least shared. What is to be durable is when it has ended
 /// (`O_DSYNC`).
 ///
@@ -145,9 +147,8 @@ pub fn read<F: FileSystem, T: IomapOps<F>>(
 pub fn write<'a, F: FileSystem, T: IomapOps<F>, D: DirectOps<F>>(
     iocb: Kiocb<'a, F>,
     from: &mut IovIter<'_>,
-    wait: bool,
 ) -> Result<(Kiocb<'a, F>, Result<usize>)> {
-    let flags = if wait {
+    let flags = if D::WAITS {
         bindings::IOMAP_DIO_FORCE_WAIT
     } else {
         0
