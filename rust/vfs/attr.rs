@@ -103,15 +103,16 @@ fn set_others(idmap: &IdMap, inode: &Inode<Rext4>, attr: &mut Attr) -> Result {
                 mode: is(valid::MODE).then(|| inode.mode()),
                 uid: owner.0,
                 gid: owner.1,
-                // With `lazytime` they may be newer here, whatever is changed.
-                atime: Some(from_vfs(inode.atime())),
-                mtime: Some(from_vfs(inode.mtime())),
+                atime: is(valid::ATIME).then(|| from_vfs(inode.atime())),
+                mtime: is(valid::MTIME).then(|| from_vfs(inode.mtime())),
                 ctime: Some(from_vfs(inode.ctime())),
             },
         )
         .errno();
     if set.is_err() {
         before.restore(inode);
+    } else {
+        inode.keep_times();
     }
     if is(valid::MODE) {
         // The list has followed the permissions.

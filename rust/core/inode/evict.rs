@@ -2,7 +2,7 @@
 
 //! Making files shorter, longer, and nothing.
 
-use super::{Inode, InodeKind, Orphans, Touch, ORPHAN_CREDITS};
+use super::{Inode, InodeKind, Orphans, Settled, Touch, ORPHAN_CREDITS};
 use crate::core::error::{Error, Result};
 use crate::core::events;
 use crate::core::journal::Handle;
@@ -23,11 +23,12 @@ impl Inode {
         FREE_CREDITS.saturating_add(2).saturating_add(step)
     }
 
-    /// Sets the size on disk and frees the blocks behind it.
+    /// Sets the size on disk, and frees the blocks behind it unless the file grows.
     ///
     /// The page cache behind the new end is gone already. The new size and, if one transaction is
     /// not enough, the orphan entry are in the first transaction: after a crash a mount goes on.
-    pub fn truncate(&self, volume: &Volume, orphans: &Orphans, size: u64) -> Result {
+    pub fn truncate(&self, volume: &Volume, orphans: &Orphans, settled: &Settled<'_>) -> Result {
+        let size = settled.size;
         if !self.can_truncate() {
             return Err(Error::Invalid);
         }
@@ -44,7 +45,10 @@ impl Inode {
                 (fields.mtime, fields.ctime) = (time, time);
                 Ok(())
             })?;
-            self.remove_from(volume, orphans, handle, size)
+            if settled.frees {
+                self.remove_from(volume, orphans, handle, size)?;
+            }
+            Ok(())
         })?;
         events::truncate_exit(&volume.device, self.ino, blocks);
         Ok(())

@@ -32,6 +32,9 @@ pub struct Zeroed<'i>(Resize<'i>);
 pub struct Settled<'i> {
     pub(in crate::core) inode: &'i Inode,
     pub(in crate::core) size: u64,
+    /// The file does not grow: blocks behind its end are freed. One that does may have got them beforehand
+    /// (`fallocate`).
+    pub(in crate::core) frees: bool,
 }
 
 impl<'i> Resize<'i> {
@@ -86,6 +89,7 @@ impl<'i> Zeroed<'i> {
         Ok(Settled {
             inode: self.0.inode,
             size: self.0.new,
+            frees: self.0.new <= self.0.old,
         })
     }
 }
@@ -156,6 +160,25 @@ mod tests {
 
     /// A truncation has set the size in memory when writes of what it cuts off end, and its own handle
     /// comes in a later transaction.
+    #[test]
+    fn what_was_allocated_beforehand_stays_when_the_file_grows_into_it() {
+        let image = testing::TempFile::with(&testing::mkfs(4 << 20, &["-b", "1024"]));
+        for request in ["write /dev/null file", "fallocate /file 0 9"] {
+            testing::run("debugfs", &["-w", "-R", request], &image.0);
+        }
+        let device = Recording::new(std::fs::read(&image.0).unwrap());
+        let mut fs = HostFs::mount(device.clone(), &MountOptions::default()).unwrap();
+        let mut resized = |size| {
+            fs.truncate("/file", size).unwrap();
+            fs.resolve("/file").unwrap().attributes().blocks / 2
+        };
+        assert_eq!(resized(1024), 10);
+        assert_eq!(resized(4000), 10);
+        assert_eq!(resized(4000), 4);
+        fs.unmount().unwrap();
+        testing::assert_clean(&device.contents());
+    }
+
     #[test]
     fn what_lands_behind_the_new_end_is_left_out() {
         let image = testing::mkfs(4 << 20, &["-b", "1024"]);

@@ -120,7 +120,7 @@ impl Filesystem {
 
     /// Makes a file shorter or longer. When shorter, its page cache was cut before.
     pub fn truncate(&self, settled: Settled<'_>) -> Result {
-        let Settled { inode, size } = settled;
+        let inode = settled.inode;
         self.writable()?;
         if inode.kind() != InodeKind::Regular {
             return Err(Error::Invalid);
@@ -128,7 +128,7 @@ impl Filesystem {
         self.report(
             "truncate",
             inode.ino(),
-            inode.truncate(&self.volume, &self.orphans, size),
+            inode.truncate(&self.volume, &self.orphans, &settled),
         )
     }
 
