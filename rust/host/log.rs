@@ -31,6 +31,6 @@ pub fn damage(device: &Device, place: Arguments<'_>, what: Arguments<'_>) {
 }
 
 /// Stops the machine, as the error policy `panic` asks for; the host stops the thread.
-pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
+pub fn halt(device: &Device, message: Arguments<'_>) {
     panic!("rext4 ({device}): {message}")
 }

@@ -146,9 +146,19 @@ pub fn damage(device: &Device, place: Arguments<'_>, what: Arguments<'_>) {
     };
 }
 
-/// Stops the machine, as the error policy `panic` asks for.
-pub fn halt(device: &Device, message: Arguments<'_>) -> ! {
-    // SAFETY: As for `_printk` above; it does not return.
+/// Stops the machine, as the error policy `panic` asks for, unless it is going down: disks fail then, and a panic
+/// would keep it from starting again.
+pub fn halt(device: &Device, message: Arguments<'_>) {
+    use bindings::{
+        system_states_SYSTEM_HALT as HALT, system_states_SYSTEM_POWER_OFF as POWER_OFF,
+        system_states_SYSTEM_RESTART as RESTART,
+    };
+    // SAFETY: A word that is read whole.
+    let state = unsafe { ptr::addr_of!(bindings::system_state).read_volatile() };
+    if matches!(state, HALT | POWER_OFF | RESTART) {
+        return;
+    }
+    // SAFETY: As for `_printk` above.
     unsafe {
         bindings::panic(
             c"%s (device %s): %pA".as_char_ptr(),

@@ -2,7 +2,6 @@
 
 //! Mount options: ext4's names, with ext4's meaning where there is one here.
 
-use super::Rext4;
 use crate::core::mount::{ErrorPolicy, MountOptions};
 use crate::linux::fs::context::Context;
 use crate::linux::fs::params::{Param, ParamSpec, ParamTable};
@@ -11,7 +10,7 @@ use kernel::prelude::*;
 type Result<T = ()> = kernel::error::Result<T>;
 
 /// The options while they are being parsed.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(super) mount: MountOptions,
 }
@@ -164,10 +163,4 @@ fn commit_interval(param: &Param<'_>, cx: &Context<'_>) -> Result<u32> {
         return Err(EINVAL);
     }
     Ok(param.number())
-}
-
-/// The options that parsing begins with.
-pub(super) fn start(remount: Option<&crate::linux::fs::sb::SuperBlock<Rext4>>) -> Options {
-    let mount = remount.map_or_else(MountOptions::default, |sb| sb.data().fs.options());
-    Options { mount }
 }

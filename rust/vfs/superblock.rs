@@ -46,10 +46,6 @@ impl Shrink for Filesystem {
 impl ContextOps for Rext4 {
     const PARAMS: &'static ParamTable = &options::TABLE;
 
-    fn new_options(remount: Option<&SuperBlock<Self>>) -> Result<options::Options> {
-        Ok(options::start(remount))
-    }
-
     fn parse_param(options: &mut options::Options, param: &Param<'_>, cx: &Context<'_>) -> Result {
         options::parse(options, param, cx)
     }
@@ -214,8 +210,13 @@ impl SuperOps for Rext4 {
             None | Some(0 | 5) => {}
             Some(seconds) => kernel::seq_print!(to, ",commit={seconds}"),
         }
-        if options.barrier == Some(false) {
-            kernel::seq_print!(to, ",nobarrier");
+        match options.barrier {
+            Some(true) => kernel::seq_print!(to, ",barrier"),
+            Some(false) => kernel::seq_print!(to, ",nobarrier"),
+            None => {}
+        }
+        if options.ordered {
+            kernel::seq_print!(to, ",data=ordered");
         }
         if options.no_recovery {
             kernel::seq_print!(to, ",noload");

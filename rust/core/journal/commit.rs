@@ -345,7 +345,7 @@ impl Journal {
 
     /// Re-reads what was just written with recovery's own code, when the mount option `verify` asks.
     fn verify_logged(&self, log: &Log, start: LogBlock, logged: &Logged, record: &Block) -> Result {
-        if !self.verify {
+        if !self.verify.load(Ordering::Relaxed) {
             return Ok(());
         }
         super::recovery::verify(log, &self.device, start, logged, record).inspect_err(|_| {

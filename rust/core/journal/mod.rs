@@ -155,7 +155,7 @@ pub struct Journal {
     /// What an operation leaves half done on a damaged disk may become durable (`errors=continue`).
     lenient: AtomicBool,
     /// Each transaction is read back and compared before it counts.
-    verify: bool,
+    verify: AtomicBool,
     state: Mutex<State>,
     /// Signalled when handles may go on: a transaction closed, space came free, the journal stopped.
     progress: Condvar,

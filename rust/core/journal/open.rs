@@ -181,7 +181,7 @@ impl Journal {
             interval: AtomicU64::new(settings.interval),
             barrier: AtomicBool::new(settings.barrier),
             lenient: AtomicBool::new(settings.lenient),
-            verify: settings.verify,
+            verify: AtomicBool::new(settings.verify),
             state: Mutex::new(state, locks::JOURNAL_STATE)?,
             progress: Condvar::new(lock_class!("rext4_journal_progress"))?,
             durable: Condvar::new(lock_class!("rext4_journal_durable"))?,
@@ -245,6 +245,11 @@ impl Journal {
     /// Sets whether commits flush the device's cache.
     pub fn set_barrier(&self, barrier: bool) {
         self.barrier.store(barrier, Ordering::Relaxed);
+    }
+
+    /// Sets [`Settings::verify`].
+    pub fn set_verify(&self, verify: bool) {
+        self.verify.store(verify, Ordering::Relaxed);
     }
 
     /// Sets [`Settings::lenient`].

@@ -3,7 +3,6 @@
 //! Unmount, remount, sync, freeze.
 
 use super::errors::NO_INODE;
-use super::features::refuses_writing;
 use super::options::{wants_data_journal, Effective, ErrorPolicy, MountOptions, NO_DATA_JOURNAL};
 use super::superblock::free_inodes;
 use super::Filesystem;
@@ -108,12 +107,20 @@ impl Filesystem {
         })
     }
 
-    /// Changes the options of a mount, between reading and writing too.
+    /// Changes the options of a mount, between reading and writing too; what is not said stays as it is.
     ///
     /// Before it goes read-only, the caller has written all data. Who still changes something then either
     /// is done before the disk is marked clean, or gets [`Error::ReadOnly`].
-    pub fn remount(&self, options: &MountOptions) -> Result {
+    pub fn remount(&self, change: &MountOptions) -> Result {
         let was_read_only = self.read_only.load(Ordering::Acquire);
+        let options = self.options().changed_by(change);
+        if change.no_recovery && !options.no_recovery {
+            log(
+                Level::Warning,
+                &self.volume.device,
+                format_args!("noload has no effect: the journal was loaded when it was mounted"),
+            );
+        }
         if options.no_recovery && !options.read_only {
             log(
                 Level::Error,
@@ -132,16 +139,17 @@ impl Filesystem {
         }
         match (was_read_only, options.read_only) {
             (false, true) => self.go_read_only()?,
-            (true, false) => self.return_to_writing(options)?,
+            (true, false) => self.return_to_writing(&options)?,
             _ => {}
         }
-        let effective = Effective::new(options, &self.volume.superblock);
+        let effective = Effective::new(&options, &self.volume.superblock);
         if let Some(journal) = &self.volume.journal {
             journal.set_interval(u64::from(effective.commit_milliseconds));
             journal.set_barrier(effective.barrier);
+            journal.set_verify(options.verify);
             journal.set_lenient(effective.errors == ErrorPolicy::Continue);
         }
-        *self.options.lock() = (*options, effective);
+        *self.options.lock() = (options, effective);
         self.say_remounted(was_read_only);
         Ok(())
     }
@@ -172,7 +180,7 @@ impl Filesystem {
             log(Level::Error, device, format_args!("{NO_DATA_JOURNAL}"));
             return Err(Error::Invalid);
         }
-        if let Some(obstacle) = refuses_writing(&self.volume.superblock) {
+        if let Some(obstacle) = self.obstacle_to_writing()? {
             log(
                 Level::Error,
                 device,

@@ -159,25 +159,34 @@ impl Filesystem {
             at: Place::default(),
             error: &Error::Corrupt(Place::default(), Fault::Tried),
         };
-        if !self.has_failed() {
-            self.answer(&finding, format_args!("{text}"));
-        }
+        self.answer(&finding, format_args!("{text}"));
     }
 
-    /// One line in the log, word to who watches the mount, the note on the disk, and the policy.
+    /// One line in the log, the note on the disk, word to who watches the mount, and the policy; nothing once
+    /// writing has ended.
     fn answer(&self, finding: &Finding<'_>, text: fmt::Arguments<'_>) {
+        if self.has_failed() {
+            return;
+        }
         let (device, at) = (&self.volume.device, finding.at);
         events::error(device, at.ino, at.block, finding.error);
         damage(device, format_args!("{finding}"), text);
-        device.tell_watchers(finding.error.errno(), u64::from(at.ino.get()));
-        let note = finding.note(&self.volume.device);
-        match self.effective().errors {
+        let (note, policy) = (finding.note(device), self.effective().errors);
+        match policy {
             ErrorPolicy::Continue => self.record(&note),
-            ErrorPolicy::RemountReadOnly => self.end_writing(finding.error, &note),
-            ErrorPolicy::Panic => {
+            ErrorPolicy::RemountReadOnly | ErrorPolicy::Panic => {
                 self.end_writing(finding.error, &note);
-                halt(device, format_args!("panic forced after error: {finding}"));
             }
+        }
+        self.answered(finding, policy);
+    }
+
+    /// Who watches is told when the count of errors has changed, or would read the old one.
+    fn answered(&self, finding: &Finding<'_>, policy: ErrorPolicy) {
+        let device = &self.volume.device;
+        device.tell_watchers(finding.error.errno(), u64::from(finding.at.ino.get()));
+        if policy == ErrorPolicy::Panic {
+            halt(device, format_args!("panic forced after error: {finding}"));
         }
     }
 
@@ -273,11 +282,8 @@ impl Filesystem {
             format_args!("{finding}"),
             format_args!("Detected aborted journal: {}", Bare(error)),
         );
-        device.tell_watchers(error.errno(), 0);
-        self.end_writing(error, &finding.note(&self.volume.device));
-        if self.effective().errors == ErrorPolicy::Panic {
-            halt(device, format_args!("panic forced after error: {finding}"));
-        }
+        self.end_writing(error, &finding.note(device));
+        self.answered(&finding, self.effective().errors);
     }
 
     /// What the superblock remembers of errors.

@@ -52,6 +52,8 @@ pub enum Obstacle {
     JournalDevice(u32),
     /// The revision of the format is newer.
     Revision,
+    /// The disk was changed below a read-only mount: the journal is elsewhere or gone, or the layout is another.
+    Changed,
 }
 
 impl Obstacle {
@@ -60,7 +62,7 @@ impl Obstacle {
     pub const fn error(&self) -> Error {
         match self {
             Self::RoCompat(set) if set.has(RoCompat::READONLY) => Error::ReadOnly,
-            Self::Revision => Error::ReadOnly,
+            Self::Revision | Self::Changed => Error::ReadOnly,
             _ => Error::Invalid,
         }
     }
@@ -79,6 +81,7 @@ impl fmt::Display for Obstacle {
                 "the journal is on another device ({dev:#x}), which is not supported"
             ),
             Self::Revision => f.write_str("the revision of the format is newer than any known"),
+            Self::Changed => f.write_str("the disk was changed below the read-only mount"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! order. Nothing is written before the disk was judged.
 
 use super::errors::NO_INODE;
-use super::features::{refuses_reading, refuses_writing};
+use super::features::{refuses_reading, refuses_writing, Obstacle};
 use super::messages::advise;
 use super::options::{wants_data_journal, NO_DATA_JOURNAL};
 use super::options::{Effective, ErrorPolicy, Ignored, MountOptions};
@@ -141,7 +141,7 @@ impl Opened {
 
     /// Whether all is where it is in `other`; there may be more of it, as a file system can grow while it
     /// is mounted.
-    fn is_laid_out_as(&self, other: &Self) -> bool {
+    fn is_laid_out_as(&self, other: &Superblock) -> bool {
         let layout = |superblock: &Superblock| {
             let geometry = &superblock.geometry;
             (
@@ -152,7 +152,7 @@ impl Opened {
                 superblock.journal,
             )
         };
-        layout(&self.superblock) == layout(&other.superblock)
+        layout(&self.superblock) == layout(other)
     }
 
     fn needs_recovery(&self) -> bool {
@@ -238,7 +238,7 @@ impl Opened {
             ),
         );
         let replayed = Self::read(device)?;
-        if !replayed.is_laid_out_as(self) {
+        if !replayed.is_laid_out_as(&self.superblock) {
             say(
                 device,
                 Level::Error,
@@ -285,7 +285,15 @@ impl Filesystem {
     fn open(device: &Arc<Device>, options: &MountOptions) -> Result<Arc<Self>> {
         let mut opened = Opened::read(device)?;
         opened.judge(device, options)?;
-        device.set_block_size(opened.superblock.geometry.block_size())?;
+        let block_size = opened.superblock.geometry.block_size();
+        device.set_block_size(block_size).map_err(|_| {
+            say(
+                device,
+                Level::Error,
+                format_args!("the device cannot transfer blocks of {block_size} bytes"),
+            );
+            Error::Invalid
+        })?;
         let sectors_at_mount = device.sectors_written();
         let recovered = opened.recover(device, options)?;
         let (filesystem, faults) =
@@ -411,6 +419,21 @@ impl Filesystem {
             quiet.bar();
         }
         Ok(())
+    }
+
+    /// What speaks against writing by now: a read-only mount leaves the disk to other programs.
+    pub(super) fn obstacle_to_writing(&self) -> Result<Option<Obstacle>> {
+        let device = &self.volume.device;
+        let at = self.volume.superblock.geometry.superblock_block();
+        device
+            .write_cached(at.get())
+            .map_err(|error| Error::at_block(error, at))?;
+        let now = Opened::read(device)?;
+        if let Some(obstacle) = refuses_writing(&now.superblock) {
+            return Ok(Some(obstacle));
+        }
+        let same = now.is_laid_out_as(&self.volume.superblock);
+        Ok((!same).then_some(Obstacle::Changed))
     }
 
     /// Begins to write: the superblock says so first.

@@ -31,6 +31,22 @@ pub struct MountOptions {
     pub verify: bool,
 }
 
+impl MountOptions {
+    /// What a mount with these options has after a remount with `change`: what that says nothing of stays as it
+    /// is. Whether the journal was replayed cannot be changed any more.
+    pub(super) fn changed_by(&self, change: &Self) -> Self {
+        Self {
+            read_only: change.read_only,
+            no_recovery: self.no_recovery,
+            errors: change.errors.or(self.errors),
+            commit_interval: change.commit_interval.or(self.commit_interval),
+            barrier: change.barrier.or(self.barrier),
+            ordered: self.ordered || change.ordered,
+            verify: self.verify || change.verify,
+        }
+    }
+}
+
 /// The options in effect, nothing left open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effective {

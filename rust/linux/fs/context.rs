@@ -27,9 +27,6 @@ pub trait ContextOps: FileSystem + SuperOps {
     /// Whether it goes by `mnt_idmap` where owners matter.
     const ID_MAPPED: bool = true;
 
-    /// The options that parsing begins with: the defaults, or those in force for a remount.
-    fn new_options(remount: Option<&SuperBlock<Self>>) -> Result<Self::Options>;
-
     /// Takes in one option.
     fn parse_param(options: &mut Self::Options, param: &Param<'_>, cx: &Context<'_>) -> Result;
 
@@ -323,12 +320,7 @@ impl<F: ContextOps> ContextVTable<F> {
 /// Called by the VFS only, for a new context of a type registered for `F`.
 unsafe extern "C" fn init_fs_context<F: ContextOps>(fc: *mut bindings::fs_context) -> ffi::c_int {
     from_result(|| {
-        // SAFETY: The context is live; with a root it is for reconfiguring that mount.
-        let remount = unsafe {
-            let root = (*fc).root;
-            (!root.is_null()).then(|| SuperBlock::from_raw((*root).d_sb))
-        };
-        let private = KBox::new(Private::<F>(F::new_options(remount)?), GFP_KERNEL)?;
+        let private = KBox::new(Private::<F>(F::Options::default()), GFP_KERNEL)?;
         // SAFETY: The context is ours to set up; `free` takes the options back.
         unsafe {
             (*fc).fs_private = private.into_foreign().cast();

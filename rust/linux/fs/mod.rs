@@ -42,7 +42,7 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     type Inode: Send + Sync + 'static;
 
     /// The mount options while they are being parsed.
-    type Options: Send + 'static;
+    type Options: Default + Send + 'static;
 
     /// A fresh per-inode value.
     fn new_inode_data() -> impl PinInit<Self::Inode, Error>;

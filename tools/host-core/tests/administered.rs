@@ -3,6 +3,7 @@
 //! What `tune2fs` and `e2label` change in the superblock of a mounted disk: they write to the device, below
 //! the mount.
 
+use host_core::core::error::Error;
 use host_core::core::mount::{ErrorPolicy, MountOptions};
 use host_core::format::checksum::Functions;
 use host_core::format::superblock::Superblock;
@@ -25,6 +26,7 @@ const DISKS: &[(u64, &[&str])] = &[
 const MOUNTS: usize = 0x34;
 const MOST_MOUNTS: usize = 0x36;
 const STATE: usize = 0x3a;
+const COMPAT: usize = 0x5c;
 const LABEL: usize = 0x78;
 
 /// Changes bytes of the superblock as a tool does: there, and the checksum with them.
@@ -136,4 +138,23 @@ fn errors_that_e2fsck_has_mended_below_a_read_only_mount() {
     let image = device.contents();
     assert_clean(&image);
     assert_eq!(image[1024 + STATE], 1);
+}
+
+#[test]
+fn a_journal_that_was_taken_away_below_a_read_only_mount() {
+    const HAS_JOURNAL: u8 = 4;
+    let image = mkfs(DISKS[0].0, DISKS[0].1);
+    let compat = image[1024 + COMPAT];
+    let device = Recording::new(image);
+    let read_only = MountOptions {
+        read_only: true,
+        ..MountOptions::default()
+    };
+    let fs = HostFs::mount(device.clone(), &read_only).unwrap();
+    administer(&device, &[(COMPAT, &[compat & !HAS_JOURNAL])]);
+    let before = device.contents();
+    let refused = fs.fs.remount(&MountOptions::default());
+    assert_eq!(refused, Err(Error::ReadOnly));
+    fs.unmount().unwrap();
+    assert!(device.contents() == before, "something was written");
 }

@@ -123,6 +123,57 @@ fn errors_in_the_log() {
     assert_eq!(errors(&survives(crashed, "/file")), 2);
 }
 
+/// The error that ends all writing is noted past the log, with those before it that are nowhere else yet.
+#[test]
+fn errors_before_the_last() {
+    for synced in [true, false] {
+        let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+        let mut fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+        fs.create("/file", 0o644).unwrap();
+        fs.sync().unwrap();
+        (0..3).for_each(|_| fs.fs.test_error("one of many"));
+        if synced {
+            fs.sync().unwrap();
+        }
+        let ending = MountOptions {
+            errors: Some(ErrorPolicy::RemountReadOnly),
+            ..MountOptions::default()
+        };
+        fs.fs.remount(&ending).unwrap();
+        fs.fs.test_error("the last");
+        assert_eq!(fs.fs.error_record().unwrap().count, 4);
+        let crashed = device.contents();
+        fs.abandon();
+        assert_eq!(errors(&crashed), 4);
+        assert_eq!(errors(&survives(crashed, "/file")), 4);
+    }
+}
+
+#[test]
+fn a_remount_changes_what_it_names() {
+    let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+    let fs = HostFs::mount(device, &CONTINUE).unwrap();
+    let change = MountOptions {
+        read_only: true,
+        no_recovery: true,
+        commit_interval: Some(9),
+        ..MountOptions::default()
+    };
+    fs.fs.remount(&change).unwrap();
+    let options = MountOptions {
+        read_only: true,
+        commit_interval: Some(9),
+        // As in all tests.
+        verify: true,
+        ..CONTINUE
+    };
+    assert_eq!(fs.fs.options(), options);
+    // The journal was loaded: writing is possible again.
+    fs.fs.remount(&MountOptions::default()).unwrap();
+    assert!(!fs.fs.is_read_only());
+    fs.unmount().unwrap();
+}
+
 #[test]
 fn an_error_just_before_a_remount() {
     let device = Recording::new(mkfs(SIZE, SMALL_LOG));
