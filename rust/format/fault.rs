@@ -169,6 +169,7 @@ faults! {
         SymlinkZero(at, size) => "the symbolic link's target of {size} bytes has a zero at {at}",
         SymlinkHole(size, _) => "the symbolic link's target of {size} bytes has no place on the disk",
         SymlinkSize(size, limit) => "a symbolic link of {size} bytes is above {limit}",
+        OrphanMany(ino, limit) => "inode {ino} follows {limit} others in the chain of orphans",
         OrphanTwice(ino, _) => "inode {ino} is an orphan twice",
         OrphanFree(ino, _) => "inode {ino} is an orphan but not in use",
         OrphanWhole(ino, links) => "inode {ino} is an orphan with {links} links and nothing to cut off",

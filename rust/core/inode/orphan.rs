@@ -16,7 +16,7 @@ use crate::core::journal::Handle;
 use crate::core::locks;
 use crate::core::map::State;
 use crate::core::patience::patiently;
-use crate::core::platform::{Mutex, RBTree, Vec, GFP};
+use crate::core::platform::{caller, Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::bytes::index;
 use crate::format::fault::{Fault, InodeFault, OrphanFault};
@@ -28,6 +28,10 @@ use crate::format::units::{DiskBlock, FileBlock, Ino};
 pub const ORPHAN_CREDITS: u32 = 3;
 /// An orphan file of more blocks is not believed (C ext4 has the same limit).
 const MAX_FILE_BLOCKS: u64 = 512;
+/// A chain of more inodes is not believed: no system has so many files open.
+const MAX_CHAIN: usize = 1 << 20;
+/// After so many inodes of a chain the blocks of the inode table that it led to are dropped.
+const RECLAIM_AFTER: usize = 4096;
 /// Bits in a word of the slots' bitmap.
 const WORD: u32 = u64::BITS;
 
@@ -209,6 +213,11 @@ impl Known {
             return Err(corrupt(super::load::number(volume, ino)));
         }
         geometry.check_ino(ino).map_err(corrupt)?;
+        if self.chain.len() >= MAX_CHAIN {
+            let limit = u64::try_from(MAX_CHAIN).unwrap_or(u64::MAX);
+            let fault = Fault::Inode(InodeFault::OrphanMany, u64::from(ino.get()), limit);
+            return Err(corrupt(fault));
+        }
         let next = Inode::next_orphan(volume, ino)?;
         if let Some(next) = next {
             geometry.check_ino(next).map_err(corrupt)?;
@@ -364,6 +373,13 @@ fn twice(ino: Ino) -> Fault {
 fn collect_chain(volume: &Volume, known: &mut Known) -> Result<Option<Error>> {
     let (mut next, mut fault) = (volume.superblock.last_orphan, None);
     while let Some(ino) = next {
+        if known.chain.len() % RECLAIM_AFTER == RECLAIM_AFTER - 1 {
+            // Nobody is there yet who would when memory runs short.
+            volume.cache.reclaim(DiskBlock(0), usize::MAX);
+            if caller::is_dying() {
+                return Err(Error::Interrupted);
+            }
+        }
         next = match known.follow(volume, ino) {
             Err(error @ (Error::Corrupt(..) | Error::Io(_))) => {
                 fault = Some(error);

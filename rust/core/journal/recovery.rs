@@ -41,7 +41,8 @@ struct Source {
 #[derive(Debug)]
 struct Pending {
     sources: Vec<Source>,
-    revoked: Vec<DiskBlock>,
+    /// Where blocks of revocations are: what they hold may be as much as the log.
+    revocations: Vec<LogBlock>,
     /// The running crc32 of a version 1 journal.
     sum: u32,
     /// A checksum that did not match: harmless if the transaction was never committed.
@@ -52,7 +53,7 @@ impl Pending {
     const fn new() -> Self {
         Self {
             sources: Vec::new(),
-            revoked: Vec::new(),
+            revocations: Vec::new(),
             sum: !0,
             suspect: None,
         }
@@ -110,7 +111,7 @@ impl<'l> Scan<'l> {
             let more = match jbd2::header(&block) {
                 Some((kind, tid)) if tid == self.tid => match kind {
                     BlockType::Descriptor => self.descriptor(&block, &mut pending)?,
-                    BlockType::Revoke => self.revoke(&block, &mut pending)?,
+                    BlockType::Revoke => self.revoke(at, &block, &mut pending)?,
                     BlockType::Commit => {
                         self.commit(&block, core::mem::replace(&mut pending, Pending::new()))?
                     }
@@ -155,16 +156,12 @@ impl<'l> Scan<'l> {
         Ok(true)
     }
 
-    fn revoke(&mut self, block: &Block, pending: &mut Pending) -> Result<bool> {
+    fn revoke(&self, at: LogBlock, block: &Block, pending: &mut Pending) -> Result<bool> {
         if let Err(fault) = self.log.layout.verify_tail(Record::JournalRevoke, block) {
             pending.suspect = Some(fault);
         }
         match self.log.layout.revokes(block) {
-            Ok(blocks) => {
-                for block in blocks {
-                    pending.revoked.push(block, GFP)?;
-                }
-            }
+            Ok(_) => pending.revocations.push(at, GFP)?,
             Err(fault) => pending.suspect = Some(fault),
         }
         Ok(true)
@@ -195,11 +192,26 @@ impl<'l> Scan<'l> {
         for source in pending.sources {
             self.plan.insert(source.tag.block, source)?;
         }
-        for block in &pending.revoked {
-            // Whatever the log says of this block up to here is void.
-            self.plan.remove(block);
+        for at in &pending.revocations {
+            let block = self.log.read(self.device, *at)?;
+            for revoked in self.log.layout.revokes(&block).map_err(corrupt)? {
+                // Whatever the log says of this block up to here is void.
+                self.plan.remove(&revoked);
+            }
         }
         Ok(())
+    }
+
+    /// The blocks that a transaction revokes, all at once.
+    fn revoked(&self, pending: &Pending) -> Result<Vec<DiskBlock>> {
+        let mut all = Vec::new();
+        for at in &pending.revocations {
+            let block = self.log.read(self.device, *at)?;
+            for revoked in self.log.layout.revokes(&block).map_err(corrupt)? {
+                all.push(revoked, GFP)?;
+            }
+        }
+        Ok(all)
     }
 
     /// Whether the next transaction begins where a commit block with a wrong checksum ended this one:
@@ -227,8 +239,9 @@ impl<'l> Scan<'l> {
 
     /// Refuses a transaction unless it brings these versions, and revokes these blocks.
     fn compare(&mut self, pending: Pending, sealed: &Sealed) -> Result {
-        if pending.sources.len() != sealed.versions.len() || *pending.revoked != *sealed.revoked {
-            let (blocks, revoked) = (pending.sources.len(), pending.revoked.len());
+        let revoked = self.revoked(&pending)?;
+        if pending.sources.len() != sealed.versions.len() || *revoked != *sealed.revoked {
+            let (blocks, revoked) = (pending.sources.len(), revoked.len());
             let fault = Fault::Journal(JournalFault::OtherList, wide(blocks), wide(revoked));
             return Err(corrupt(fault));
         }
@@ -345,7 +358,7 @@ pub(super) fn verify(
                 scan.descriptor(&block, &mut pending)?
             }
             Some((BlockType::Revoke, tid)) if tid == sealed.tid => {
-                scan.revoke(&block, &mut pending)?
+                scan.revoke(at, &block, &mut pending)?
             }
             _ => false,
         };

@@ -13,13 +13,19 @@ use super::{BlockRange, State};
 use crate::core::error::Result;
 use crate::core::platform::{Vec, GFP};
 use crate::format::units::FileBlock;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Pieces in a full chunk.
 const CHUNK: usize = 64;
 /// A change adds at most so many pieces to one chunk: two cuts and the new piece.
 const ADDED: usize = 3;
-/// Above so many pieces, those that repeat the tree are forgotten.
+/// Above so many pieces of a file, those that repeat the tree are forgotten.
 const MANY: usize = 16 * 1024;
+/// Above so many pieces of all files, [`CHUNK`] are many for each that changes.
+const BUDGET: usize = 2 << 20;
+
+/// About how many pieces there are, of all files.
+static ALL: AtomicUsize = AtomicUsize::new(0);
 
 /// Neighbouring blocks in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,14 @@ pub(super) struct Pieces {
     in_flight: u32,
     /// Delayed and in-flight pieces.
     pending: u32,
+    /// How many pieces are counted in [`ALL`].
+    told: usize,
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        ALL.fetch_sub(self.told, Ordering::Relaxed);
+    }
 }
 
 impl Pieces {
@@ -117,6 +131,7 @@ impl Pieces {
             delayed: 0,
             in_flight: 0,
             pending: 0,
+            told: 0,
         }
     }
 
@@ -238,7 +253,9 @@ impl Pieces {
 
     /// Forgets the pieces that repeat the tree if there are very many.
     pub(super) fn trim(&mut self) {
-        if self.count < MANY.max(2 * self.pending as usize) {
+        let all = self.tell();
+        let many = if all < BUDGET { MANY } else { CHUNK };
+        if self.count < many.max(2 * self.pending as usize) {
             return;
         }
         for chunk in &mut *self.chunks {
@@ -246,6 +263,17 @@ impl Pieces {
         }
         self.count = self.chunks.iter().map(|chunk| chunk.len()).sum();
         self.drop_empty();
+        self.tell();
+    }
+
+    /// Brings [`ALL`] up to date, if a chunk's worth has changed; what it is.
+    fn tell(&mut self) -> usize {
+        if self.count.abs_diff(self.told) < CHUNK {
+            return ALL.load(Ordering::Relaxed);
+        }
+        let more = self.count.wrapping_sub(self.told);
+        self.told = self.count;
+        ALL.fetch_add(more, Ordering::Relaxed).wrapping_add(more)
     }
 
     /// The chunk and slot of the last piece that starts at or before `at`; the very first place if

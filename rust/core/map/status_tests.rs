@@ -143,3 +143,32 @@ fn very_many_pieces() {
     assert_eq!(pieces.find(FileBlock(2)), None);
     assert!(pieces.find(FileBlock(39_998)).is_some());
 }
+
+/// Files that are open keep what is known of their blocks, but not without bounds.
+#[test]
+fn very_many_pieces_in_very_many_files() {
+    const FILES: usize = 400;
+    const EACH: u32 = 8000;
+    let mut files: Vec<_> = (0..FILES).map(|_| Pieces::new()).collect();
+    for pieces in &mut files {
+        for at in 0..EACH {
+            pieces.trim();
+            put(pieces, at * 2, 1, State::Written(DiskBlock(7)));
+        }
+    }
+    let known = |pieces: &Pieces| {
+        let known = |at: &u32| pieces.find(FileBlock(*at * 2)).is_some();
+        (0..EACH).filter(known).count()
+    };
+    let all: usize = files.iter().map(known).sum();
+    assert!(all < (2 << 20) + FILES * 128, "{all} pieces");
+    assert_eq!(known(&files[0]), EACH as usize);
+    // Of those that were known first, nothing is lost when others go, and there is room again.
+    files.truncate(1);
+    let mut pieces = Pieces::new();
+    for at in 0..EACH {
+        pieces.trim();
+        put(&mut pieces, at * 2, 1, State::Written(DiskBlock(7)));
+    }
+    assert_eq!(known(&pieces), EACH as usize);
+}

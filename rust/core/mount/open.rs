@@ -33,6 +33,8 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// Block sizes above this are not done.
 const MAX_BLOCK_SIZE: u32 = 4096;
+/// After so many orphans, metadata that was read for them is dropped.
+const RECLAIM_AFTER: usize = 1024;
 /// Where a fault of the superblock is: no block number, as the block size may be in doubt.
 const SUPERBLOCK_PLACE: Place = Place {
     ino: Ino(0),
@@ -482,24 +484,27 @@ impl Filesystem {
         }
         let (chain, others) = self.orphans.all()?;
         let (mut deleted, mut truncated) = (0u32, 0u32);
-        let mut finish = |ino| match self.report("finish_orphans", ino, self.finish_orphan(ino)) {
-            Ok(true) => {
-                deleted = deleted.saturating_add(1);
-                true
+        let mut done = 0usize;
+        let mut finish = |ino| {
+            done = done.wrapping_add(1);
+            if done % RECLAIM_AFTER == 0 {
+                // Nobody is there yet who would when memory runs short.
+                self.reclaim(usize::MAX);
             }
-            Ok(false) => {
-                truncated = truncated.saturating_add(1);
-                true
+            match self.report("finish_orphans", ino, self.finish_orphan(ino)) {
+                Ok(true) => deleted = deleted.saturating_add(1),
+                Ok(false) => truncated = truncated.saturating_add(1),
+                Err(error) => {
+                    // The disk keeps the entry, for e2fsck.
+                    say(
+                        device,
+                        Level::Warning,
+                        format_args!("orphan inode {ino} cannot be finished: {error}"),
+                    );
+                    return false;
+                }
             }
-            Err(error) => {
-                // The disk keeps the entry, for e2fsck.
-                say(
-                    device,
-                    Level::Warning,
-                    format_args!("orphan inode {ino} cannot be finished: {error}"),
-                );
-                false
-            }
+            true
         };
         let _ = chain.iter().all(|ino| finish(*ino));
         for fault in faults.into_iter().flatten() {
