@@ -51,6 +51,8 @@ const INCOMPAT_64BIT: u32 = 2;
 const INCOMPAT_CSUM_V2: u32 = 8;
 const INCOMPAT_CSUM_V3: u32 = 16;
 const INCOMPAT_KNOWN: u32 = INCOMPAT_REVOKE | INCOMPAT_64BIT | INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3;
+/// Asynchronous and fast commits, which C ext4 leaves set: they say something of what is in the log only.
+const INCOMPAT_IN_LOG: u32 = 4 | 32;
 const CHECKSUM_CRC32C: u8 = 4;
 
 const TAG_ESCAPED: u32 = 1;
@@ -196,7 +198,8 @@ impl Layout {
                 return Err(bad(JournalFault::BlockType, u64::from(kind), want));
             }
         };
-        let unknown = incompat & !INCOMPAT_KNOWN;
+        let harmless = if word(sb::START)? == 0 { INCOMPAT_IN_LOG } else { 0 };
+        let unknown = incompat & !INCOMPAT_KNOWN & !harmless;
         if unknown != 0 {
             return Err(bad(JournalFault::UnknownIncompat, u64::from(unknown), 0));
         }

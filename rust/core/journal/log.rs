@@ -41,6 +41,17 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Sets the features of an empty log, in memory: those of the next superblock that is written.
+    pub(super) fn choose_features(&mut self, wide_blocks: bool, checksums: bool) -> Result {
+        let mut block = self.superblock.copy()?;
+        let bytes = block.get_mut().ok_or(Error::NoMemory)?;
+        self.layout
+            .choose_features(bytes, wide_blocks, checksums)
+            .map_err(|fault| Error::Corrupt(Place::default(), fault))?;
+        self.superblock = block;
+        Ok(())
+    }
+
     /// The log described by the journal superblock in `superblock`, its head at its first block.
     pub(super) fn new(extents: Vec<LogExtent>, superblock: Block, layout: Layout) -> Self {
         let first = LogBlock(layout.first_block);

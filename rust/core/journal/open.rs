@@ -27,6 +27,9 @@ pub struct Start {
     pub dirty: bool,
     /// The error an earlier mount left in the journal's superblock.
     pub errno: i32,
+    /// What the file system calls for.
+    wide_blocks: bool,
+    checksums: bool,
 }
 
 /// What a journal is opened with.
@@ -58,32 +61,33 @@ impl Start {
             Fault::Journal(JournalFault::Length, 0, 0),
         ))?;
         let corrupt = |fault| Error::Corrupt(Place::block(at), fault);
-        let mut superblock = device
+        let superblock = device
             .read_block(at.get())
             .map_err(|error| Error::at_block(error, at))?;
         let blocks = extents
             .iter()
             .fold(0u32, |sum, extent| sum.saturating_add(extent.run.len));
-        let mut layout =
+        let layout =
             Layout::parse(&superblock, &FUNCTIONS, device.block_size(), blocks).map_err(corrupt)?;
         let (start, next, errno) = (layout.start, Tid(layout.sequence), layout.errno);
-        if start.is_none() {
-            // Nothing in the log depends on the features: choose those this file system calls for.
-            let mut chosen = superblock.copy()?;
-            if let Some(bytes) = chosen.get_mut() {
-                layout
-                    .choose_features(bytes, filesystem_64bit, checksums)
-                    .map_err(corrupt)?;
-            }
-            superblock = chosen;
-        }
         let log = Log::new(extents, superblock, layout);
-        Ok(Self {
+        let mut read = Self {
             log,
             next,
             dirty: start.is_some(),
             errno,
-        })
+            wide_blocks: filesystem_64bit,
+            checksums,
+        };
+        if !read.dirty {
+            read.choose_features()?;
+        }
+        Ok(read)
+    }
+
+    /// Nothing in the log depends on its features any more: those that this file system calls for.
+    fn choose_features(&mut self) -> Result {
+        self.log.choose_features(self.wide_blocks, self.checksums)
     }
 
     /// Replays the committed transactions of a dirty log to their places, and empties it on disk.
@@ -94,6 +98,7 @@ impl Start {
         device.flush()?;
         // C's journal skips a number after recovery; so do we, so that a torn tail can never match.
         self.next = recovered.next.next();
+        self.choose_features()?;
         self.log
             .write_superblock(device, None, self.next, self.errno)?;
         self.dirty = false;
@@ -115,6 +120,7 @@ impl Start {
     /// be taken for what follows on a new one.
     pub fn wipe(&mut self, device: &Device) -> Result {
         self.next = Tid(self.next.0.wrapping_add(self.log.len()));
+        self.choose_features()?;
         self.log
             .write_superblock(device, None, self.next, self.errno)?;
         self.dirty = false;

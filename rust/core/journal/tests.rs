@@ -203,6 +203,33 @@ fn every_power_cut_leaves_whole_transactions() {
     }
 }
 
+/// Old features stay as long as something in the log depends on them.
+#[test]
+fn a_log_that_is_emptied_gets_the_features_of_its_file_system() {
+    const REVOKE_64BIT_CSUM_V3: u32 = 1 | 2 | 16;
+    let image = image();
+    for wiped in [false, true] {
+        let mut bytes = image.bytes.clone();
+        let at = image.log[0] as usize * 1024;
+        // It begins at its first block.
+        bytes[at + 28..at + 32].copy_from_slice(&1u32.to_be_bytes());
+        let device = Device::new(Memory::new(bytes), false, "test");
+        let mut start = Start::read(&device, extents(&image.log), true, true).unwrap();
+        assert!(start.dirty);
+        if wiped {
+            start.wipe(&device).unwrap();
+        } else {
+            start
+                .recover(&device, sealer(&image.bytes).geometry())
+                .unwrap();
+        }
+        let superblock = device.read_block(image.log[0]).unwrap();
+        assert_eq!(superblock[40..44], REVOKE_64BIT_CSUM_V3.to_be_bytes());
+        let again = Start::read(&device, extents(&image.log), true, true).unwrap();
+        assert!(!again.dirty);
+    }
+}
+
 #[test]
 fn e2fsck_replays_what_we_replay() {
     let image = image();

@@ -73,14 +73,19 @@ fn refused_superblocks() {
         (sb::FIRST, 4096),
         (sb::FIRST, 3074),
         (sb::START, 4096),
-        (sb::INCOMPAT, 0x20),
-        (sb::INCOMPAT, 0x4),
+        (sb::INCOMPAT, 0x40),
         (sb::INCOMPAT, 0x18),
         (sb::RO_COMPAT, 1),
     ] {
         let mut bytes = superblock(0, 0);
         put_be32(&mut bytes, at, word).unwrap();
         assert!(parse(&bytes).is_err(), "{at} {word:#x}");
+    }
+    // What a log may hold is no matter when it is empty.
+    for (start, feature) in [(0, 0x4), (0, 0x20), (5, 0x4), (5, 0x20)] {
+        let mut bytes = superblock(0, feature);
+        put_be32(&mut bytes, sb::START, start).unwrap();
+        assert_eq!(parse(&bytes).is_ok(), start == 0, "{start} {feature:#x}");
     }
     let mut bytes = superblock(COMPAT_CHECKSUM, INCOMPAT_CSUM_V3);
     assert!(matches!(
