@@ -112,6 +112,8 @@ pub struct Superblock {
     pub last_orphan: Option<Ino>,
     /// Inode of the orphan file, if the feature is set.
     pub orphan_file: Option<Ino>,
+    /// Inodes of the quota files (0: none).
+    pub quota_files: [Ino; 3],
     /// Seed of directory hashes.
     pub hash_seed: HashSeed,
     /// Hash of new directory indices.
@@ -184,6 +186,7 @@ impl Superblock {
             journal: raw.journal_place(&geometry)?,
             last_orphan: (last_orphan != 0).then_some(Ino(last_orphan)),
             orphan_file: raw.orphan_file_place(&geometry)?,
+            quota_files: raw.quota_files(),
             hash_seed: HashSeed(raw.hash_seed.map(|word| word.get())),
             hash_version: raw.hash_version()?,
             hash_signedness: raw.hash_signedness(),

@@ -48,16 +48,18 @@ fn make(
     let core = make(dir.fs(), dir.core()?, &new).errno()?;
     let (ino, generation) = (core.ino(), core.attributes().generation);
     let made = match draft.number(u64::from(ino.get())) {
-        Ok(numbered) => Made::New(fill(numbered, core)?),
+        Ok(numbered) => fill(numbered, core).map(Made::New),
         // A file handle was faster: its inode is the one in use.
-        Err(error) if error == EBUSY => Made::Found(iget(dir.sb(), ino)?),
-        Err(error) => return Err(error),
+        Err(error) if error == EBUSY => iget(dir.sb(), ino).map(Made::Found),
+        Err(error) => Err(error),
     };
+    // The name is there, whatever the VFS has of its inode.
+    changed(dir)?;
+    let made = made?;
     if matches!(&made, Made::Found(inode) if inode.generation() != generation) {
         // One that was in use already: the bitmap lied.
         return Err(dir.fs().taken_twice(ino)).errno();
     }
-    changed(dir)?;
     Ok(made)
 }
 

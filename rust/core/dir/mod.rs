@@ -59,7 +59,7 @@ impl Rules {
             indexes: superblock.compat.has(Compat::DIR_INDEX),
             hasher: Hasher {
                 version: superblock.hash_version,
-                // C's mount decides by the machine; the one this is for has signed characters.
+                // As e2fsck and older kernels; C ext4 of today takes its own compiler's, unsigned.
                 signedness: superblock.hash_signedness.unwrap_or(Signedness::Signed),
                 seed: superblock.hash_seed,
             },

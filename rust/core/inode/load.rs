@@ -85,7 +85,8 @@ impl Inode {
         let corrupt = |fault| Error::Corrupt(Place::inode(ino), fault);
         let known = geometry.check_ino(ino);
         let ordinary = (ino == special::ROOT || ino >= geometry.first_ino())
-            && Some(ino) != volume.superblock.orphan_file;
+            && Some(ino) != volume.superblock.orphan_file
+            && !volume.superblock.quota_files.contains(&ino);
         if purpose == Purpose::Handle
             && (known.is_err() || !ordinary || !volume.allocator.is_inode_used(ino)?)
         {

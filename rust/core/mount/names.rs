@@ -49,6 +49,13 @@ fn first_block_credits(dir: &Inode) -> Result<u32> {
         .saturating_add(1))
 }
 
+/// What was found, if it is a name of this inode.
+pub(super) fn stands_for(found: Option<Found>, inode: &Inode) -> Result<Found> {
+    found
+        .filter(|found| found.ino == inode.ino())
+        .ok_or(Error::NotFound)
+}
+
 impl Filesystem {
     /// The directory as a map of names.
     pub(super) fn directory<'a>(&'a self, inode: &'a Inode) -> Result<Directory<FileBlocks<'a>>> {
@@ -133,12 +140,9 @@ impl Filesystem {
         self.store_directory(handle, dir, &directory, edit)
     }
 
-    /// Finds a name that must stand for this inode.
+    /// Finds a name that must stand for this inode, before anything is changed.
     pub(super) fn find(&self, dir: &Inode, name: &[u8], inode: &Inode) -> Result<Found> {
-        match self.directory(dir)?.lookup(name)? {
-            Some(found) if found.ino == inode.ino() => Ok(found),
-            _ => Err(Error::NotFound),
-        }
+        stands_for(self.directory(dir)?.lookup_killable(name)?, inode)
     }
 
     /// The inode that a name stands for.
@@ -366,7 +370,9 @@ impl Filesystem {
         self.volume.change(credits, |handle| {
             self.add_name(handle, dir, name, inode, |_| {})?;
             // A file made without a name is an orphan until now.
-            self.orphans.remove(&self.volume, handle, inode.ino())?;
+            if inode.fields().links == 0 {
+                self.orphans.remove(&self.volume, handle, inode.ino())?;
+            }
             inode.change(&self.volume, handle, Touch::Data, |fields| {
                 fields.ctime = self.volume.now();
                 add_link(fields)

@@ -209,6 +209,11 @@ impl RawSuperblock {
         Ok(Some(Ino(ino)))
     }
 
+    pub(super) fn quota_files(&self) -> [Ino; 3] {
+        let (user, group) = (self.usr_quota_inum, self.grp_quota_inum);
+        [user, group, self.prj_quota_inum].map(|ino| Ino(ino.get()))
+    }
+
     /// The extra bytes that every inode has and that new ones shall have.
     pub(super) fn extra_sizes(&self, inode_size: u16) -> Result<(u16, u16), Fault> {
         let limit = inode_size.saturating_sub(128);
