@@ -198,7 +198,11 @@ impl Layout {
                 return Err(bad(JournalFault::BlockType, u64::from(kind), want));
             }
         };
-        let harmless = if word(sb::START)? == 0 { INCOMPAT_IN_LOG } else { 0 };
+        let harmless = if word(sb::START)? == 0 {
+            INCOMPAT_IN_LOG
+        } else {
+            0
+        };
         let unknown = incompat & !INCOMPAT_KNOWN & !harmless;
         if unknown != 0 {
             return Err(bad(JournalFault::UnknownIncompat, u64::from(unknown), 0));
