@@ -158,8 +158,6 @@ mod tests {
         assert_eq!(asked(2048, 9000, 2048), (None, Some((2048, 2048))));
     }
 
-    /// A truncation has set the size in memory when writes of what it cuts off end, and its own handle
-    /// comes in a later transaction.
     #[test]
     fn what_was_allocated_beforehand_stays_when_the_file_grows_into_it() {
         let image = testing::TempFile::with(&testing::mkfs(4 << 20, &["-b", "1024"]));
@@ -179,6 +177,8 @@ mod tests {
         testing::assert_clean(&device.contents());
     }
 
+    /// A truncation has set the size in memory when writes of what it cuts off end, and its own handle
+    /// comes in a later transaction.
     #[test]
     fn what_lands_behind_the_new_end_is_left_out() {
         let image = testing::mkfs(4 << 20, &["-b", "1024"]);

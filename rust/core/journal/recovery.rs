@@ -78,6 +78,22 @@ fn corrupt(fault: Fault) -> Error {
     Error::Corrupt(Place::default(), fault)
 }
 
+/// Does something with each block that these blocks of the log revoke.
+fn each_revoked(
+    log: &Log,
+    device: &Device,
+    revocations: &[LogBlock],
+    mut each: impl FnMut(DiskBlock) -> Result,
+) -> Result {
+    for at in revocations {
+        let block = log.read(device, *at)?;
+        for revoked in log.layout.revokes(&block).map_err(corrupt)? {
+            each(revoked)?;
+        }
+    }
+    Ok(())
+}
+
 impl<'l> Scan<'l> {
     fn new(log: &'l Log, device: &'l Device, at: LogBlock, tid: Tid) -> Self {
         Self {
@@ -192,26 +208,12 @@ impl<'l> Scan<'l> {
         for source in pending.sources {
             self.plan.insert(source.tag.block, source)?;
         }
-        for at in &pending.revocations {
-            let block = self.log.read(self.device, *at)?;
-            for revoked in self.log.layout.revokes(&block).map_err(corrupt)? {
-                // Whatever the log says of this block up to here is void.
-                self.plan.remove(&revoked);
-            }
-        }
-        Ok(())
-    }
-
-    /// The blocks that a transaction revokes, all at once.
-    fn revoked(&self, pending: &Pending) -> Result<Vec<DiskBlock>> {
-        let mut all = Vec::new();
-        for at in &pending.revocations {
-            let block = self.log.read(self.device, *at)?;
-            for revoked in self.log.layout.revokes(&block).map_err(corrupt)? {
-                all.push(revoked, GFP)?;
-            }
-        }
-        Ok(all)
+        let plan = &mut self.plan;
+        each_revoked(self.log, self.device, &pending.revocations, |block| {
+            // Whatever the log says of this block up to here is void.
+            plan.remove(&block);
+            Ok(())
+        })
     }
 
     /// Whether the next transaction begins where a commit block with a wrong checksum ended this one:
@@ -239,7 +241,10 @@ impl<'l> Scan<'l> {
 
     /// Refuses a transaction unless it brings these versions, and revokes these blocks.
     fn compare(&mut self, pending: Pending, sealed: &Sealed) -> Result {
-        let revoked = self.revoked(&pending)?;
+        let mut revoked = Vec::new();
+        each_revoked(self.log, self.device, &pending.revocations, |block| {
+            Ok(revoked.push(block, GFP)?)
+        })?;
         if pending.sources.len() != sealed.versions.len() || *revoked != *sealed.revoked {
             let (blocks, revoked) = (pending.sources.len(), revoked.len());
             let fault = Fault::Journal(JournalFault::OtherList, wide(blocks), wide(revoked));

@@ -4,6 +4,7 @@
 
 use host_core::core::error::Error;
 use host_core::core::mount::{AttributeChanges, MountOptions};
+use host_core::format::units::Ino;
 use host_core::host::caller;
 use host_core::host::device::Backend;
 use host_core::host::recording::Recording;
@@ -418,4 +419,17 @@ fn full_disk() {
         fs.create("/again", 0o644).unwrap();
         fs.write("/again", 0, &chunk).unwrap();
     });
+}
+
+/// Not even by its number, which somebody may guess.
+#[test]
+fn the_file_of_project_quotas_cannot_be_opened() {
+    const PRJ_QUOTA_INUM: usize = 1024 + 0x26c;
+    let image = mkfs(16 * MIB, &["-O", "quota,project"]);
+    let ino = u32::from_le_bytes(image[PRJ_QUOTA_INUM..][..4].try_into().unwrap());
+    assert!(ino >= 11, "{ino}");
+    let fs = HostFs::mount(Recording::new(image), &READ_ONLY).unwrap();
+    let opened = fs.fs.inode_of_handle(Ino(ino));
+    assert_eq!(opened.err(), Some(Error::Stale));
+    fs.unmount().unwrap();
 }
