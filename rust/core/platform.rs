@@ -5,7 +5,7 @@
 
 #[cfg(not(REXT4_KERNEL))]
 pub(crate) use crate::host::{
-    alloc::{wait_for_memory, AllocError, Arc, ArcRoom, Vec, GFP},
+    alloc::{memory_size, wait_for_memory, AllocError, Arc, ArcRoom, Vec, GFP},
     block::Block,
     caller, clock, crc,
     device::{Device, DeviceError, WriteClass},
@@ -24,7 +24,7 @@ pub(crate) use crate::host::{
 
 #[cfg(REXT4_KERNEL)]
 pub(crate) use crate::linux::{
-    alloc::{wait_for_memory, AllocError, Arc, ArcRoom, Vec, GFP},
+    alloc::{memory_size, wait_for_memory, AllocError, Arc, ArcRoom, Vec, GFP},
     block::buffer::Block,
     block::device::{Device, DeviceError, WriteClass},
     caller, clock, crc,

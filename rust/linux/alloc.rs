@@ -5,6 +5,7 @@
 use super::bindings;
 use core::mem::MaybeUninit;
 use kernel::alloc::{flags, Flags, KVVec};
+use kernel::page::PAGE_SIZE;
 use kernel::sync::UniqueArc;
 
 pub use kernel::alloc::AllocError;
@@ -16,6 +17,13 @@ pub const GFP: Flags = flags::GFP_KERNEL;
 
 /// A growable array, in one piece of physical memory while that is to be had.
 pub type Vec<T> = KVVec<T>;
+
+/// How much memory the machine has, in bytes.
+pub fn memory_size() -> usize {
+    // SAFETY: It reads a number.
+    let pages = unsafe { bindings::totalram_pages() };
+    pages.saturating_mul(PAGE_SIZE)
+}
 
 /// Waits a little for memory that an allocation did not get, where nothing but trying again can be done.
 pub fn wait_for_memory() {

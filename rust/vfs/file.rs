@@ -49,7 +49,7 @@ impl FileOps<Rext4> for Regular {
             // An error of it is told by the next fsync.
             let _ = inode.start_writeback();
         }
-        if file.is_writable() && file.writers() <= 1 {
+        if file.is_writable() && inode.writers() <= 1 {
             if let Ok(core) = inode.core() {
                 inode.fs().release_window(core);
             }
@@ -139,8 +139,9 @@ fn buffered_write(iocb: &mut Kiocb<'_, Rext4>, from: &mut IovIter<'_>) -> Result
     }
     let pos = iocb.pos();
     let mut written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
-    if matches!(written, Err(error) if error == ENOSPC) && make_room(inode).is_ok() {
-        written = iomap::buffered_write::<Rext4, map::Write>(iocb, from);
+    if matches!(written, Err(error) if error == ENOSPC) {
+        written =
+            make_room(inode).and_then(|()| iomap::buffered_write::<Rext4, map::Write>(iocb, from));
     }
     if written != Ok(count) {
         writeback::cut_short(inode, pos.saturating_add(count as u64));
@@ -299,7 +300,8 @@ fn note_direct(iocb: &Kiocb<'_, Rext4>, count: usize, extends: bool, shared: boo
     Ok(())
 }
 
-/// What follows a direct write of whole blocks that ends within the file, here and on the disk.
+/// What follows a direct write that ends within the file, here and on the disk: of whole blocks, or to blocks that are
+/// written.
 struct Within;
 
 impl DirectOps<Rext4> for Within {

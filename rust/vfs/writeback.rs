@@ -73,7 +73,8 @@ pub(super) fn write_pages(
     inode.fs().writable().errno()?;
     // Folios are locked: memory must not be found by writing others back.
     let _nofs = NofsScope::enter();
-    let (device, ino) = (inode.fs().device(), inode.core()?.ino());
+    let (device, core) = (inode.fs().device(), inode.core()?);
+    let ino = core.ino();
     let before = control.pages_left();
     events::writepages(device, ino, || pass(control));
     let written = control.write_pages();
@@ -85,6 +86,10 @@ pub(super) fn write_pages(
         before.saturating_sub(control.pages_left()),
         || pass(control),
     );
+    if inode.writers() <= 0 {
+        // Where an inode is evicted to find memory, nothing should be left that takes locks to give back.
+        inode.fs().release_window(core);
+    }
     written
 }
 

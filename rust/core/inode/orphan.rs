@@ -16,7 +16,7 @@ use crate::core::journal::Handle;
 use crate::core::locks;
 use crate::core::map::State;
 use crate::core::patience::patiently;
-use crate::core::platform::{caller, Mutex, RBTree, Vec, GFP};
+use crate::core::platform::{caller, memory_size, Mutex, RBTree, Vec, GFP};
 use crate::core::volume::Volume;
 use crate::format::bytes::index;
 use crate::format::fault::{Fault, InodeFault, OrphanFault};
@@ -28,8 +28,10 @@ use crate::format::units::{DiskBlock, FileBlock, Ino};
 pub const ORPHAN_CREDITS: u32 = 3;
 /// An orphan file of more blocks is not believed (C ext4 has the same limit).
 const MAX_FILE_BLOCKS: u64 = 512;
-/// A chain of more inodes is not believed: no system has so many files open.
-const MAX_CHAIN: usize = 1 << 20;
+/// A chain that would take more than this part of memory is not believed: no machine had so many files open.
+const CHAIN_PART: usize = 16;
+/// About how much memory an inode of the chain takes, in bytes.
+const CHAIN_ENTRY: usize = 80;
 /// After so many inodes of a chain the blocks of the inode table that it led to are dropped.
 const RECLAIM_AFTER: usize = 4096;
 /// Bits in a word of the slots' bitmap.
@@ -213,8 +215,9 @@ impl Known {
             return Err(corrupt(super::load::number(volume, ino)));
         }
         geometry.check_ino(ino).map_err(corrupt)?;
-        if self.chain.len() >= MAX_CHAIN {
-            let limit = u64::try_from(MAX_CHAIN).unwrap_or(u64::MAX);
+        let limit = memory_size() / (CHAIN_PART * CHAIN_ENTRY);
+        if self.chain.len() >= limit {
+            let limit = u64::try_from(limit).unwrap_or(u64::MAX);
             let fault = Fault::Inode(InodeFault::OrphanMany, u64::from(ino.get()), limit);
             return Err(corrupt(fault));
         }

@@ -119,9 +119,10 @@ impl Journal {
     }
 
     /// Memory is short: what was committed goes home early, so that it can be dropped. Waits for nothing
-    /// and takes no lock; whoever misses it is woken by the next time.
+    /// and takes no lock; if the commit thread misses it, the next time wakes it.
     pub fn relieve(&self) {
-        if self.pinned() > 0 && !self.memory_is_short.swap(true, Ordering::Relaxed) {
+        if self.pinned() > 0 {
+            self.memory_is_short.store(true, Ordering::Relaxed);
             self.work.notify_all();
         }
     }

@@ -11,7 +11,7 @@
 
 use super::{BlockRange, State};
 use crate::core::error::Result;
-use crate::core::platform::{Vec, GFP};
+use crate::core::platform::{memory_size, Vec, GFP};
 use crate::format::units::FileBlock;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,8 +21,8 @@ const CHUNK: usize = 64;
 const ADDED: usize = 3;
 /// Above so many pieces of a file, those that repeat the tree are forgotten.
 const MANY: usize = 16 * 1024;
-/// Above so many pieces of all files, [`CHUNK`] are many for each that changes.
-const BUDGET: usize = 2 << 20;
+/// When pieces of all files take more than this part of memory, [`CHUNK`] are many for each that changes.
+const PART: usize = 64;
 
 /// About how many pieces there are, of all files.
 static ALL: AtomicUsize = AtomicUsize::new(0);
@@ -253,8 +253,8 @@ impl Pieces {
 
     /// Forgets the pieces that repeat the tree if there are very many.
     pub(super) fn trim(&mut self) {
-        let all = self.tell();
-        let many = if all < BUDGET { MANY } else { CHUNK };
+        let budget = memory_size() / (PART * size_of::<Piece>());
+        let many = if self.tell() < budget { MANY } else { CHUNK };
         if self.count < many.max(2 * self.pending as usize) {
             return;
         }

@@ -172,13 +172,18 @@ impl Filesystem {
         events::error(device, at.ino, at.block, finding.error);
         damage(device, format_args!("{finding}"), text);
         let (note, policy) = (finding.note(device), self.effective().errors);
-        match policy {
-            ErrorPolicy::Continue => self.record(&note),
-            ErrorPolicy::RemountReadOnly | ErrorPolicy::Panic => {
-                self.end_writing(finding.error, &note);
+        let answered = match policy {
+            ErrorPolicy::Continue => {
+                self.record(&note);
+                true
             }
+            ErrorPolicy::RemountReadOnly | ErrorPolicy::Panic => {
+                self.end_writing(finding.error, &note)
+            }
+        };
+        if answered {
+            self.answered(finding, policy);
         }
-        self.answered(finding, policy);
     }
 
     /// Who watches is told when the count of errors has changed, or would read the old one.
@@ -214,10 +219,13 @@ impl Filesystem {
         }
     }
 
-    /// Ends all writing, then writes the note past the journal.
-    fn end_writing(&self, error: &Error, note: &ErrorNote<'_>) {
-        if self.failed.swap(true, Ordering::AcqRel) || self.read_only.load(Ordering::Acquire) {
-            return;
+    /// Ends all writing, then writes the note past the journal. `false` when somebody else is at it.
+    fn end_writing(&self, error: &Error, note: &ErrorNote<'_>) -> bool {
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        if self.read_only.load(Ordering::Acquire) {
+            return true;
         }
         log(
             Level::Error,
@@ -234,11 +242,18 @@ impl Filesystem {
                 format_args!("the error could not be recorded: {error}"),
             );
         }
+        true
     }
 
-    /// Writes the note past the journal.
+    /// Writes the note past the journal, with those that are in the log only.
     fn write_note(&self, quiet: &Quiet<'_>, note: &ErrorNote<'_>) -> Result {
-        self.write_superblock(quiet, |raw| raw.note_error(note))
+        let known = self.volume.view_superblock(|raw| *raw)?;
+        self.write_superblock(quiet, |raw| {
+            if known.error_count.get() > raw.error_count.get() {
+                raw.keep_errors_of(&known);
+            }
+            raw.note_error(note);
+        })
     }
 
     /// The state that a clean unmount writes says from now on that there were errors.
@@ -282,8 +297,9 @@ impl Filesystem {
             format_args!("{finding}"),
             format_args!("Detected aborted journal: {}", Bare(error)),
         );
-        self.end_writing(error, &finding.note(device));
-        self.answered(&finding, self.effective().errors);
+        if self.end_writing(error, &finding.note(device)) {
+            self.answered(&finding, self.effective().errors);
+        }
     }
 
     /// What the superblock remembers of errors.

@@ -49,13 +49,6 @@ fn first_block_credits(dir: &Inode) -> Result<u32> {
         .saturating_add(1))
 }
 
-/// What was found, if it is a name of this inode.
-pub(super) fn stands_for(found: Option<Found>, inode: &Inode) -> Result<Found> {
-    found
-        .filter(|found| found.ino == inode.ino())
-        .ok_or(Error::NotFound)
-}
-
 impl Filesystem {
     /// The directory as a map of names.
     pub(super) fn directory<'a>(&'a self, inode: &'a Inode) -> Result<Directory<FileBlocks<'a>>> {
@@ -140,9 +133,13 @@ impl Filesystem {
         self.store_directory(handle, dir, &directory, edit)
     }
 
-    /// Finds a name that must stand for this inode, before anything is changed.
+    /// Finds a name that must stand for this inode. Who was killed may have to remove what it has made (as overlayfs
+    /// does): it is searched for to the end.
     pub(super) fn find(&self, dir: &Inode, name: &[u8], inode: &Inode) -> Result<Found> {
-        stands_for(self.directory(dir)?.lookup_killable(name)?, inode)
+        match self.directory(dir)?.lookup(name)? {
+            Some(found) if found.ino == inode.ino() => Ok(found),
+            _ => Err(Error::NotFound),
+        }
     }
 
     /// The inode that a name stands for.

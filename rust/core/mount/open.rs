@@ -151,7 +151,7 @@ impl Opened {
                 geometry.first_data_block(),
                 (geometry.blocks_per_group(), geometry.inodes_per_group()),
                 (geometry.inode_size(), geometry.desc_size()),
-                superblock.journal,
+                (superblock.journal, superblock.orphan_file),
             )
         };
         layout(&self.superblock) == layout(other)

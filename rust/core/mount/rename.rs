@@ -2,7 +2,7 @@
 
 //! Giving an inode another name, in place of what had that name before.
 
-use super::names::{insert_credits, stands_for, ENTRY_CREDITS};
+use super::names::{insert_credits, ENTRY_CREDITS};
 use super::{Filesystem, Inode, InodeKind};
 use crate::core::dir::Found;
 use crate::core::error::{Error, Result};
@@ -50,9 +50,7 @@ impl Filesystem {
     fn check_rename(&self, rename: &Rename<'_>) -> Result<Option<Found>> {
         self.find(rename.old_dir, rename.old_name, rename.inode)?;
         let is_directory = rename.inode.kind() == InodeKind::Directory;
-        let present = self
-            .directory(rename.new_dir)?
-            .lookup_killable(rename.new_name)?;
+        let present = self.directory(rename.new_dir)?.lookup(rename.new_name)?;
         match (rename.target, present) {
             (None, None) if rename.new_dir.fields().links == 0 => return Err(Error::NotFound),
             (None, None) if rename.moves_directory() => {
@@ -118,8 +116,7 @@ impl Filesystem {
             )?,
         }
         // The entry may have moved when the new one was added: it is looked up again.
-        let found = self.directory(rename.old_dir)?.lookup(rename.old_name)?;
-        let found = stands_for(found, rename.inode)?;
+        let found = self.find(rename.old_dir, rename.old_name, rename.inode)?;
         let loses = rename.inode.kind() == InodeKind::Directory && (moves || present.is_some());
         self.remove_name(handle, rename.old_dir, rename.old_name, &found, |parent| {
             if loses {

@@ -81,14 +81,7 @@ impl Volume {
     ) -> Result {
         let geometry = &self.superblock.geometry;
         let buffer = self.read(geometry.superblock_block(), Kind::Superblock)?;
-        let known = self.view_superblock(|raw| *raw)?;
-        let written = write_raw(&self.device, geometry, self.checksums(), |raw| {
-            // What was noted in transactions is in the log only, until it is in its place.
-            if known.error_count.get() > raw.error_count.get() {
-                raw.keep_errors_of(&known);
-            }
-            edit(raw);
-        })?;
+        let written = write_raw(&self.device, geometry, self.checksums(), edit)?;
         let mut bytes = BufferMut::new(buffer.block(), buffer.version())?;
         let pairs = bytes.iter_mut().zip(written.iter());
         pairs.for_each(|(to, from)| *to = *from);

@@ -65,12 +65,6 @@ impl<F: FileSystem> File<F> {
             || (mode & bindings::FMODE_64BITHASH == 0 && narrow_task())
     }
 
-    /// How many open files can write to the inode. It may change at once.
-    pub fn writers(&self) -> i32 {
-        // SAFETY: A word that is read whole.
-        unsafe { bindings::inode_writers(self.inode().as_raw()) }
-    }
-
     /// Writes back the dirty folios of the bytes `start..=end`, waits for them, and reports, once
     /// for each open file, an error of writing back since it was last asked.
     pub fn write_and_wait(&self, start: u64, end: u64) -> Result {

@@ -295,6 +295,12 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::forget_cached_acl(self.as_raw(), kind.as_raw()) }
     }
 
+    /// How many open files can write to it. It may change at once.
+    pub fn writers(&self) -> i32 {
+        // SAFETY: The inode is live; a word that is read whole.
+        unsafe { bindings::inode_writers(self.as_raw()) }
+    }
+
     /// With `lazytime`: if times are in memory only, has them written (`dirty_inode`), as is due when something
     /// else of the inode changes.
     pub fn keep_times(&self) {

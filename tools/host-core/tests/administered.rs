@@ -28,6 +28,7 @@ const MOST_MOUNTS: usize = 0x36;
 const STATE: usize = 0x3a;
 const COMPAT: usize = 0x5c;
 const LABEL: usize = 0x78;
+const ERROR_COUNT: usize = 0x194;
 
 /// Changes bytes of the superblock as a tool does: there, and the checksum with them.
 fn administer(device: &Recording, edits: &[(usize, &[u8])]) {
@@ -121,13 +122,14 @@ fn a_count_of_mounts_set_below_a_mount_stays() {
 #[test]
 fn errors_that_e2fsck_has_mended_below_a_read_only_mount() {
     let device = Recording::new(mkfs(DISKS[0].0, DISKS[0].1));
-    administer(&device, &[(STATE, &[3, 0])]);
+    administer(&device, &[(STATE, &[3, 0]), (ERROR_COUNT, &[3, 0, 0, 0])]);
     let read_only = MountOptions {
         read_only: true,
         ..MountOptions::default()
     };
     let mut fs = HostFs::mount(device.clone(), &read_only).unwrap();
-    administer(&device, &[(STATE, &[1, 0])]);
+    assert_eq!(fs.fs.error_record().unwrap().count, 3);
+    administer(&device, &[(STATE, &[1, 0]), (ERROR_COUNT, &[0; 4])]);
     let writing = MountOptions {
         errors: Some(ErrorPolicy::Continue),
         ..MountOptions::default()
@@ -137,7 +139,7 @@ fn errors_that_e2fsck_has_mended_below_a_read_only_mount() {
     fs.unmount().unwrap();
     let image = device.contents();
     assert_clean(&image);
-    assert_eq!(image[1024 + STATE], 1);
+    assert_eq!((image[1024 + STATE], image[1024 + ERROR_COUNT]), (1, 0));
 }
 
 #[test]
