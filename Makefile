@@ -82,7 +82,7 @@ fmt: ## Format the Rust and C sources
 	@tools/check/format --write
 
 .PHONY: lint
-lint: ## Layer rule, unsafe's one room, sizes, formatting, clippy
+lint: modules ## Layer rule, unsafe's one room, sizes, formatting, clippy
 	@tools/check/all
 
 .PHONY: doc

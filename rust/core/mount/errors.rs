@@ -247,13 +247,15 @@ impl Filesystem {
 
     /// Writes the note past the journal, with those that are in the log only.
     fn write_note(&self, quiet: &Quiet<'_>, note: &ErrorNote<'_>) -> Result {
-        let known = self.volume.view_superblock(|raw| *raw)?;
-        self.write_superblock(quiet, |raw| {
-            if known.error_count.get() > raw.error_count.get() {
-                raw.keep_errors_of(&known);
-            }
-            raw.note_error(note);
-        })
+        let written = self.volume.view_superblock(|known| {
+            self.write_superblock(quiet, |raw| {
+                if known.error_count.get() > raw.error_count.get() {
+                    raw.keep_errors_of(known);
+                }
+                raw.note_error(note);
+            })
+        });
+        written?
     }
 
     /// The state that a clean unmount writes says from now on that there were errors.

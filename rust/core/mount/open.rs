@@ -46,7 +46,8 @@ const SUPERBLOCK_PLACE: Place = Place {
 pub(super) struct Opened {
     pub(super) superblock: Superblock,
     pub(super) checksums: Checksums,
-    bytes: [u8; LEN],
+    /// Not in the structure: a kernel's stack is small.
+    bytes: Vec<u8>,
 }
 
 /// How far the journal is when the cache may be used.
@@ -61,8 +62,9 @@ fn say(device: &Device, level: Level, message: core::fmt::Arguments<'_>) {
 
 impl Opened {
     /// Reads the superblock. Its block size must be one that is done.
+    #[inline(never)]
     fn read(device: &Device) -> Result<Self> {
-        let mut bytes = [0; LEN];
+        let mut bytes = Vec::from_elem(0u8, LEN, GFP)?;
         device.read_bytes(OFFSET, &mut bytes)?;
         let blocks = |block_size: u32| {
             device
@@ -162,6 +164,7 @@ impl Opened {
     }
 
     /// Maps and reads the journal, replays it if need be, and reads the superblock again then.
+    #[inline(never)]
     fn recover(&mut self, device: &Device, options: &MountOptions) -> Result<Recovered> {
         let nothing = Recovered {
             start: None,
@@ -227,8 +230,9 @@ impl Opened {
 
     /// Replays the log. The error fields of the superblock survive it; the superblock that it brings is
     /// judged as the one before was.
+    #[inline(never)]
     fn replay(&mut self, device: &Device, start: &mut Start, options: &MountOptions) -> Result {
-        let before = self.bytes;
+        let before = core::mem::replace(&mut self.bytes, Vec::new());
         let done = start.recover(device, &self.superblock.geometry)?;
         events::recover(device, done.transactions, done.blocks);
         say(
@@ -300,7 +304,6 @@ impl Filesystem {
         let recovered = opened.recover(device, options)?;
         let (filesystem, faults) =
             Self::assemble(device, opened, recovered, options, sectors_at_mount)?;
-        let filesystem = Arc::new(filesystem, GFP)?;
         let prepared = filesystem.prepare(options, faults);
         if let Err(error) = prepared {
             if let Some(journal) = &filesystem.volume.journal {
@@ -321,20 +324,19 @@ impl Filesystem {
         Ok(filesystem)
     }
 
-    /// Puts the parts together: cache, allocator, journal, orphans.
-    fn assemble(
+    /// Puts the parts together that hold the disk: cache, allocator, journal.
+    #[inline(never)]
+    fn assemble_volume(
         device: &Arc<Device>,
         opened: Opened,
         recovered: Recovered,
-        options: &MountOptions,
-        sectors_at_mount: u64,
-    ) -> Result<(Self, OrphanFaults)> {
+        settings: Settings,
+    ) -> Result<Volume> {
         let Opened {
             mut superblock,
             checksums,
             ..
         } = opened;
-        let effective = Effective::new(options, &superblock);
         let signedness = superblock.hash_signedness.unwrap_or(Signedness::Signed);
         superblock.hash_signedness = Some(signedness);
         let cache = Arc::new(
@@ -345,49 +347,60 @@ impl Filesystem {
         allocator.add_system_zones(recovered.zone.iter().copied())?;
         let writable = refuses_writing(&superblock).is_none();
         let journal = match recovered.start {
-            Some(start) if writable => {
-                let settings = Settings {
-                    interval: u64::from(effective.commit_milliseconds),
-                    barrier: effective.barrier,
-                    lenient: effective.errors == ErrorPolicy::Continue,
-                    verify: options.verify,
-                };
-                Some(Journal::open(
-                    device.clone(),
-                    cache.clone(),
-                    start,
-                    settings,
-                )?)
-            }
+            Some(start) if writable => Some(Journal::open(
+                device.clone(),
+                cache.clone(),
+                start,
+                settings,
+            )?),
             _ => None,
         };
-        let rules = Rules::new(&superblock, checksums.enabled());
-        let state_bits = AtomicU16::new(superblock.state);
-        let volume = Volume {
+        Ok(Volume {
             journal,
             allocator,
             cache,
             superblock,
             device: device.clone(),
+        })
+    }
+
+    /// Puts the parts together: volume, orphans, options.
+    #[inline(never)]
+    fn assemble(
+        device: &Arc<Device>,
+        opened: Opened,
+        recovered: Recovered,
+        options: &MountOptions,
+        sectors_at_mount: u64,
+    ) -> Result<(Arc<Self>, OrphanFaults)> {
+        let effective = Effective::new(options, &opened.superblock);
+        let settings = Settings {
+            interval: u64::from(effective.commit_milliseconds),
+            barrier: effective.barrier,
+            lenient: effective.errors == ErrorPolicy::Continue,
+            verify: options.verify,
         };
+        let checked = opened.checksums.enabled();
+        let volume = Self::assemble_volume(device, opened, recovered, settings)?;
         let (orphans, faults) = Orphans::open(&volume)?;
         let filesystem = Self {
+            rules: Rules::new(&volume.superblock, checked),
+            state_bits: AtomicU16::new(volume.superblock.state),
             volume,
-            rules,
             orphans,
             options: Mutex::new((*options, effective), lock_class!("rext4_options"))?,
             read_only: AtomicBool::new(true),
             failed: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
-            state_bits,
             sectors_at_mount,
             path_recorded: AtomicBool::new(false),
             reclaim_from: AtomicU64::new(0),
         };
-        Ok((filesystem, faults))
+        Ok((Arc::new(filesystem, GFP)?, faults))
     }
 
     /// What is left to do before anybody may use it.
+    #[inline(never)]
     fn prepare(&self, options: &MountOptions, faults: OrphanFaults) -> Result {
         let root = Inode::load(&self.volume, special::ROOT, Purpose::Name)?;
         if root.kind() != InodeKind::Directory {
@@ -424,6 +437,7 @@ impl Filesystem {
     }
 
     /// What speaks against writing by now: a read-only mount leaves the disk to other programs.
+    #[inline(never)]
     pub(super) fn obstacle_to_writing(&self) -> Result<Option<Obstacle>> {
         let device = &self.volume.device;
         let at = self.volume.superblock.geometry.superblock_block();
@@ -467,6 +481,7 @@ impl Filesystem {
 
     /// Finishes what a crash has left: deletes and truncates the orphans. Nobody has one in use.
     /// Reports what was wrong when they were looked for.
+    #[inline(never)]
     pub(super) fn finish_orphans(&self, read_only: bool, faults: OrphanFaults) -> Result {
         let device = &self.volume.device;
         if self.state_bits.load(Ordering::Acquire) & state::ERROR != 0 {
