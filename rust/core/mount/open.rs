@@ -2,6 +2,8 @@
 
 //! Mounting: what is on the disk is read, judged, recovered, opened, finished and marked, in this
 //! order. Nothing is written before the disk was judged.
+//!
+//! The steps are not inlined: what one of them keeps on the stack, which is small in a kernel, is gone in the next.
 
 use super::errors::NO_INODE;
 use super::features::{refuses_reading, refuses_writing, Obstacle};
