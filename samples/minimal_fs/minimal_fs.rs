@@ -65,6 +65,7 @@ impl kernel::Module for MinimalModule {
 struct MinimalFs;
 
 /// What one mount knows.
+#[derive(Default)]
 struct Mount {
     name: KVec<u8>,
 }
@@ -89,11 +90,6 @@ static PARAMS: ParamTable = ParamTable::new(&[ParamSpec::string(c"name", 0), Par
 
 impl ContextOps for MinimalFs {
     const PARAMS: &'static ParamTable = &PARAMS;
-    fn new_options(_remount: Option<&SuperBlock<Self>>) -> Result<Mount> {
-        let mut name = KVec::new();
-        name.extend_from_slice(b"hello", GFP_KERNEL)?;
-        Ok(Mount { name })
-    }
 
     fn parse_param(options: &mut Mount, param: &Param<'_>, cx: &Context<'_>) -> Result {
         if param.text().contains(&b'/') {
@@ -112,7 +108,10 @@ impl ContextOps for MinimalFs {
     ) -> Result<Rooted> {
         sb.set_block_size(4096)?;
         sb.set_magic(0x6d69_6e69).set_flags(flag::RDONLY, 0);
-        let name = core::mem::replace(&mut options.name, KVec::new());
+        let mut name = core::mem::replace(&mut options.name, KVec::new());
+        if name.is_empty() {
+            name.extend_from_slice(b"hello", GFP_KERNEL)?;
+        }
         let sb = sb.attach(Mount { name })?;
         let root = iget(&sb, ROOT)?;
         sb.set_root(root)

@@ -178,10 +178,6 @@ static PARAMS: ParamTable = ParamTable::new(&[ParamSpec::END]);
 impl ContextOps for OneFileFs {
     const PARAMS: &'static ParamTable = &PARAMS;
 
-    fn new_options(_remount: Option<&SuperBlock<Self>>) -> Result {
-        Ok(())
-    }
-
     fn parse_param(_: &mut (), _: &Param<'_>, _: &Context<'_>) -> Result {
         Err(EINVAL)
     }
@@ -407,7 +403,7 @@ impl FileOps<OneFileFs> for Data {
         }
         let written = if iocb.is_direct() {
             iocb.do_not_poll();
-            let direct = direct::write::<_, Direct, Direct>(iocb, from, true)?;
+            let direct = direct::write::<_, Direct, Direct>(iocb, from)?;
             iocb = direct.0;
             match direct.1 {
                 Err(error) if error == ENOTBLK => {
@@ -503,6 +499,8 @@ impl IomapOps<OneFileFs> for Direct {
 }
 
 impl DirectOps<OneFileFs> for Direct {
+    const WAITS: bool = true;
+
     fn end_io(iocb: &Kiocb<'_, OneFileFs>, size: u64, error: Option<Error>, _: bool) -> Result {
         if let Some(error) = error {
             return Err(error);
