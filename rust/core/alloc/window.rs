@@ -21,7 +21,7 @@ const HUGE_FILE: u64 = 8192;
 /// It lives in memory only and is a wish, not a right: others keep out while they find space
 /// elsewhere. So nothing is lost when one is dropped without [`super::Allocator::release_window`],
 /// but the space stays unattractive until the group is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Window {
     pub(super) run: Option<Run>,
 }

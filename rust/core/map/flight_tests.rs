@@ -4,6 +4,7 @@
 
 use super::tests::{compare, fresh_map, image, Is, Model, World};
 use super::{BlockRange, Ordered, State};
+use crate::core::alloc::Window;
 use crate::core::platform::Vec;
 use crate::format::units::{DiskBlock, FileBlock};
 use crate::host::shortage::Shortage;
@@ -72,6 +73,24 @@ fn completion_and_release_do_not_mix() {
     let counts = volume.allocator.statistics();
     assert_eq!(counts.free_blocks, counts.settled_free_blocks);
     assert_eq!(counts.reserved_blocks, 0);
+    world.check();
+}
+
+/// Of a closed file that is written back in two passes, the second one goes on where the first has ended.
+#[test]
+fn delayed_blocks_keep_the_window() {
+    let world = World::new(image(8, &["-b", "1024", "-J", "size=1"]));
+    let (map, volume) = (&world.map, &world.volume);
+    let given_up = || map.inner.lock().window == Window::new();
+    world.reserve(8, 8).unwrap();
+    world.reserve(24, 8).unwrap();
+    let first = world.write_back(8, 8).unwrap();
+    map.release_window(volume);
+    assert!(!given_up());
+    let second = world.write_back(24, 8).unwrap();
+    map.release_window(volume);
+    assert!(given_up());
+    world.finish(&[first, second]);
     world.check();
 }
 

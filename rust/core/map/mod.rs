@@ -345,8 +345,12 @@ impl FileMap {
         }
     }
 
-    /// Gives the space behind the file that was kept for its growth back.
+    /// Gives the space behind the file that was kept for its growth back, unless blocks are delayed, which
+    /// will be allocated there.
     pub fn release_window(&self, volume: &Volume) {
+        if self.status.lock().pieces.delayed() > 0 {
+            return;
+        }
         volume
             .allocator
             .release_window(&mut self.inner.lock().window);

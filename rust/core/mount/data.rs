@@ -141,11 +141,11 @@ impl Filesystem {
             inode.ino(),
             u32::from(inode.fields().links),
         );
-        self.release_window(inode);
         if let Ok(map) = inode.map() {
             // What could not be written in the end has no claim to space any more.
             let everything = BlockRange::from(FileBlock(0));
             let released = map.release_pending(&self.volume, everything);
+            map.release_window(&self.volume);
             self.report("evict", inode.ino(), released)?;
         }
         if inode.fields().links != 0 || self.is_read_only() {
@@ -158,7 +158,8 @@ impl Filesystem {
         )
     }
 
-    /// Nobody has the file open for writing any more: space kept for its growth is given back.
+    /// Nobody has the file open for writing any more: space kept for its growth is given back, unless
+    /// something is still to be written into it.
     pub fn release_window(&self, inode: &Inode) {
         if let Ok(map) = inode.map() {
             map.release_window(&self.volume);

@@ -6,7 +6,7 @@
 use super::Filesystem;
 use crate::core::error::{Error, Place, Result};
 use crate::core::events;
-use crate::core::journal::{Journal, Quiet};
+use crate::core::journal::Journal;
 use crate::core::platform::{damage, halt, log, Device, Level};
 use crate::format::fault::Fault;
 use crate::format::superblock::{state, ErrorNote, ErrorPolicy, ErrorRecord, RawSuperblock};
@@ -208,7 +208,8 @@ impl Filesystem {
         if written == Err(Error::ReadOnly) {
             // It is frozen: there is no transaction to wait for, and the log must stay empty.
             let quiet = self.volume.journal().and_then(Journal::quiesce);
-            written = quiet.and_then(|quiet| self.write_note(&quiet, note));
+            written =
+                quiet.and_then(|quiet| self.write_superblock(&quiet, |raw| raw.note_error(note)));
         }
         if let Err(error) = written {
             log(
@@ -221,10 +222,12 @@ impl Filesystem {
 
     /// Ends all writing, then writes the note past the journal. `false` when somebody else is at it.
     fn end_writing(&self, error: &Error, note: &ErrorNote<'_>) -> bool {
+        // Asked before: a remount that finds the writing ended makes it read-only at once.
+        let read_only = self.read_only.load(Ordering::Acquire);
         if self.failed.swap(true, Ordering::AcqRel) {
             return false;
         }
-        if self.read_only.load(Ordering::Acquire) {
+        if read_only {
             return true;
         }
         log(
@@ -233,8 +236,9 @@ impl Filesystem {
             format_args!("Remounting filesystem read-only"),
         );
         self.mark_error_state();
-        let journal = self.volume.journal();
-        let written = journal.and_then(|journal| self.write_note(&journal.stop(*error), note));
+        let written = self.volume.journal().and_then(|journal| {
+            self.write_superblock(&journal.stop(*error), |raw| raw.note_error(note))
+        });
         if let Err(error) = written {
             log(
                 Level::Error,
@@ -243,19 +247,6 @@ impl Filesystem {
             );
         }
         true
-    }
-
-    /// Writes the note past the journal, with those that are in the log only.
-    fn write_note(&self, quiet: &Quiet<'_>, note: &ErrorNote<'_>) -> Result {
-        let written = self.volume.view_superblock(|known| {
-            self.write_superblock(quiet, |raw| {
-                if known.error_count.get() > raw.error_count.get() {
-                    raw.keep_errors_of(known);
-                }
-                raw.note_error(note);
-            })
-        });
-        written?
     }
 
     /// The state that a clean unmount writes says from now on that there were errors.

@@ -264,7 +264,7 @@ impl Opened {
             || old.state.get() & state::ERROR & !new.state.get() != 0;
         if lost && old.error_count.get() != 0 {
             superblock::write_raw(device, &self.superblock.geometry, &self.checksums, |raw| {
-                raw.keep_errors_of(old);
+                raw.set_error_record(&old.error_record());
                 raw.set_state(raw.state.get() | old.state.get() & state::ERROR);
             })?;
             *self = Self::read(device)?;

@@ -92,6 +92,9 @@ impl Volume {
 impl Filesystem {
     /// Edits the superblock past the journal, and updates what every such write updates: counts of
     /// free blocks and inodes, the write time, and the bytes written.
+    ///
+    /// Errors that memory knows of are kept: they may be in the log only, and a tool that writes to the
+    /// device may have brought an older superblock back. Below a read-only mount e2fsck may have mended them.
     pub(super) fn write_superblock(
         &self,
         quiet: &Quiet<'_>,
@@ -100,7 +103,12 @@ impl Filesystem {
         let counts = self.volume.allocator.statistics();
         let written = self.kbytes_written();
         let (seconds, _) = self.volume.device.now();
+        let known = self.error_record()?;
+        let resting = self.read_only.load(Ordering::Acquire) && !self.has_failed();
         self.volume.edit_superblock_directly(quiet, |raw| {
+            if !resting && known.count > raw.error_record().count {
+                raw.set_error_record(&known);
+            }
             raw.set_free_blocks(counts.settled_free_blocks);
             raw.set_free_inodes(free_inodes(&counts));
             raw.set_write_time(u64::try_from(seconds).unwrap_or(0));

@@ -352,25 +352,22 @@ impl RawSuperblock {
     /// Notes an error in the fields of the last one, and of the first one when there was none;
     /// counts it, and marks the state.
     pub fn note_error(&mut self, error: &ErrorNote<'_>) {
-        let (time, time_hi) = split_time(error.seconds);
-        if self.first_error_time.get() == 0 && self.first_error_time_hi == 0 {
-            (self.first_error_time, self.first_error_time_hi) = (time, time_hi);
-            self.first_error_ino.set(error.ino.map_or(0, Ino::get));
-            self.first_error_block
-                .set(error.block.map_or(0, DiskBlock::get));
-            self.first_error_line.set(error.line);
-            self.first_error_errcode = error.code;
-            fill(&mut self.first_error_func, error.function.as_bytes());
+        let mut noted = NotedError {
+            seconds: error.seconds,
+            ino: error.ino.map_or(0, Ino::get),
+            block: error.block.map_or(0, DiskBlock::get),
+            line: error.line,
+            code: error.code,
+            function: [0; 32],
+        };
+        fill(&mut noted.function, error.function.as_bytes());
+        let mut record = self.error_record();
+        if record.first.seconds == 0 {
+            record.first = noted;
         }
-        (self.last_error_time, self.last_error_time_hi) = (time, time_hi);
-        self.last_error_ino.set(error.ino.map_or(0, Ino::get));
-        self.last_error_block
-            .set(error.block.map_or(0, DiskBlock::get));
-        self.last_error_line.set(error.line);
-        self.last_error_errcode = error.code;
-        fill(&mut self.last_error_func, error.function.as_bytes());
-        self.error_count
-            .set(self.error_count.get().saturating_add(1));
+        record.last = noted;
+        record.count = record.count.saturating_add(1);
+        self.set_error_record(&record);
         self.state.set(self.state.get() | state::ERROR);
     }
 
@@ -396,6 +393,24 @@ impl RawSuperblock {
                 function: self.last_error_func,
             },
         }
+    }
+
+    /// Sets the error fields (count, first, last).
+    pub fn set_error_record(&mut self, record: &ErrorRecord) {
+        let (first, last) = (&record.first, &record.last);
+        self.error_count.set(record.count);
+        (self.first_error_time, self.first_error_time_hi) = split_time(first.seconds);
+        self.first_error_ino.set(first.ino);
+        self.first_error_block.set(first.block);
+        self.first_error_line.set(first.line);
+        self.first_error_errcode = first.code;
+        self.first_error_func = first.function;
+        (self.last_error_time, self.last_error_time_hi) = split_time(last.seconds);
+        self.last_error_ino.set(last.ino);
+        self.last_error_block.set(last.block);
+        self.last_error_line.set(last.line);
+        self.last_error_errcode = last.code;
+        self.last_error_func = last.function;
     }
 
     /// What it says of when to check the file system.
@@ -426,7 +441,7 @@ impl RawSuperblock {
         self.last_orphan = ours.last_orphan;
         self.last_mounted = ours.last_mounted;
         (self.mtime, self.mtime_hi) = (ours.mtime, ours.mtime_hi);
-        self.keep_errors_of(ours);
+        self.set_error_record(&ours.error_record());
         self.set_state(self.state.get() | ours.state.get() & state::ERROR);
         let (_, incompat, ro_compat) = ours.features();
         self.set_incompat(Incompat::RECOVER, incompat.has(Incompat::RECOVER));
@@ -436,26 +451,6 @@ impl RawSuperblock {
         if let Some(signedness) = ours.hash_signedness() {
             self.set_hash_signedness(signedness);
         }
-    }
-
-    /// Takes over the error fields (count, first, last) of `other`: they are not to be lost when
-    /// a replay of the journal brings back an older superblock.
-    pub fn keep_errors_of(&mut self, other: &Self) {
-        self.error_count = other.error_count;
-        self.first_error_time = other.first_error_time;
-        self.first_error_time_hi = other.first_error_time_hi;
-        self.first_error_ino = other.first_error_ino;
-        self.first_error_block = other.first_error_block;
-        self.first_error_func = other.first_error_func;
-        self.first_error_line = other.first_error_line;
-        self.first_error_errcode = other.first_error_errcode;
-        self.last_error_time = other.last_error_time;
-        self.last_error_time_hi = other.last_error_time_hi;
-        self.last_error_ino = other.last_error_ino;
-        self.last_error_block = other.last_error_block;
-        self.last_error_func = other.last_error_func;
-        self.last_error_line = other.last_error_line;
-        self.last_error_errcode = other.last_error_errcode;
     }
 }
 

@@ -106,6 +106,23 @@ fn a_sync_while_frozen() {
     survives(crashed, "/1");
 }
 
+/// A tool that had read the superblock before an error writes it back while the file system is frozen.
+#[test]
+fn errors_that_a_tool_writes_over() {
+    let device = Recording::new(mkfs(SIZE, SMALL_LOG));
+    let fs = HostFs::mount(device.clone(), &CONTINUE).unwrap();
+    let mut superblock = [0; 1024];
+    device.read_at(1024, &mut superblock).unwrap();
+    fs.fs.test_error("the tool does not know of it");
+    fs.fs.freeze().unwrap();
+    assert_eq!(errors(&device.contents()), 1);
+    device.write_at(1024, &superblock).unwrap();
+    fs.fs.thaw().unwrap();
+    assert_eq!(fs.fs.error_record().unwrap().count, 1);
+    fs.unmount().unwrap();
+    assert_eq!(errors(&device.contents()), 1);
+}
+
 /// What the log has of errors may be newer than what the disk has.
 #[test]
 fn errors_in_the_log() {
