@@ -96,7 +96,9 @@ def tree(base):
                 with open(path, "rb") as file:
                     data = file.read()
             facts = (about.st_mode, about.st_uid, about.st_gid, about.st_nlink, about.st_size, about.st_blocks)
-            found[path] = (*facts, about.st_mtime_ns, hashlib.sha1(data).hexdigest())
+            names = sorted(os.listxattr(path, follow_symlinks=False))
+            attributes = tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
+            found[path] = (*facts, about.st_mtime_ns, hashlib.sha1(data).hexdigest(), attributes)
     return found
 
 
