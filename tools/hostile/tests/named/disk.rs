@@ -125,15 +125,20 @@ impl Disk {
         HostFs::mount(self.device.clone(), &options)
     }
 
-    /// The fault that makes the mount fail.
-    pub fn mount_fault(&mut self) -> Fault {
+    /// The error that makes the mount fail.
+    pub fn mount_error(&mut self) -> Error {
         match self.mount() {
             Ok(_) => panic!("it could be mounted"),
             Err(error) => {
                 assert_eq!(self.ledger.held(), 0, "bytes of what is no mount are left");
-                fault_of(error)
+                error
             }
         }
+    }
+
+    /// The fault that makes the mount fail.
+    pub fn mount_fault(&mut self) -> Fault {
+        fault_of(self.mount_error())
     }
 
     /// Whatever else happens on it is bounded: the tour ends, with no more requests and memory than it may

@@ -107,6 +107,7 @@ fn extents_that_overlap_in_the_file() {
 fn two_extents_with_the_same_blocks() {
     let mut disk = Disk::new(SMALL);
     let inode = disk.inode("/plain");
+    let ino = inode.owner;
     let block = disk.word(&inode, I_BLOCK + 12 + 8);
     let twice = root(&[extent(0, 4, block), extent(8, 4, block)]);
     disk.put(&inode, I_BLOCK, &twice)
@@ -115,7 +116,16 @@ fn two_extents_with_the_same_blocks() {
     fs.read("/plain").unwrap();
     // The blocks are freed once. The file has none of them any more: nobody could tell whose they are.
     fs.truncate("/plain", 0).unwrap();
-    assert_eq!(fs.fs.error_record().unwrap().count, 1);
+    // What is noted is the bitmap of their group, in which they were free already.
+    let superblock = disk.place(Kind::Superblock, 0);
+    let group = (block - 1) / disk.word(&superblock, 0x20);
+    let mut bitmaps = disk.seed.places.of(Kind::BlockBitmap).iter();
+    let bitmap = bitmaps.find(|place| place.owner == group).unwrap();
+    let record = fs.fs.error_record().unwrap();
+    let last = record.last;
+    assert_eq!((record.count, last.ino, last.code), (1, ino, 5));
+    assert_eq!(last.block, disk.block(bitmap).into());
+    assert!(last.function.starts_with(b"truncate\0"));
     let inode = fs.resolve("/plain").unwrap();
     assert_eq!(fs.fs.map(&inode, FileBlock(0), 9).unwrap().len, 9);
     fs.unmount().unwrap();

@@ -127,15 +127,24 @@ fn a_directory_that_is_in_itself() {
 
 #[test]
 fn entries_of_inodes_that_are_no_files() {
-    // A free inode, the journal, the list of bad blocks, the reserved descriptors.
-    for ino in [120u32, 8, 1, 7] {
+    let directory = Disk::new(SMALL).ino("/a");
+    // A free inode is the directory's fault. The journal, the list of bad blocks, the reserved descriptors
+    // have no name.
+    for (ino, at_fault, what, limit) in [
+        (120u32, directory, InodeFault::Deleted, 0),
+        (8, 8, InodeFault::Number, 128),
+        (1, 1, InodeFault::Number, 128),
+        (7, 7, InodeFault::Number, 128),
+    ] {
         let mut disk = Disk::new(SMALL);
         let block = disk.of(Kind::Dir, "/a")[0];
         let at = entry(&disk, &block, "again");
         disk.put(&block, at, &ino.to_le_bytes());
         let mut fs = disk.mount().unwrap();
-        let fault = fault_of(fs.resolve("/a/again").unwrap_err());
-        assert!(matches!(fault, Fault::Inode(..)), "{fault}");
+        let fault = Fault::Inode(what, ino.into(), limit);
+        let place = error::Place::inode(Ino(at_fault));
+        let error = fs.resolve("/a/again").unwrap_err();
+        assert_eq!(error, Error::Corrupt(place, fault));
         fs.abandon();
         disk.survives();
     }
@@ -145,17 +154,20 @@ fn entries_of_inodes_that_are_no_files() {
 /// be used is not, as in C ext4; but nothing is put into such a directory.
 #[test]
 fn an_index_that_cannot_be() {
-    let lies: [(usize, &[u8]); 8] = [
-        (24, &[1]),
-        (28, &[77]),
-        (29, &[9]),
-        (30, &[5]),
-        (32, &[9, 9]),
-        (34, &[0, 0]),
-        (34, &[0xff, 0xff]),
-        (36, &[0xff, 0xff, 0xff, 0x0f]),
+    type Lie = (usize, &'static [u8], Option<Fault>);
+    let is = |what, a, b| Some(Fault::Htree(what, a, b));
+    // Nothing but hash 0 leads to a first entry's wrong block, so a name still finds room.
+    let lies: [Lie; 8] = [
+        (24, &[1], is(HtreeFault::Flags, 0x100, 0)),
+        (28, &[77], is(HtreeFault::HashVersion, 77, 0)),
+        (29, &[9], is(HtreeFault::InfoLength, 9, 0)),
+        (30, &[5], is(HtreeFault::Levels, 5, 1)),
+        (32, &[9, 9], is(HtreeFault::Limit, 0x909, 124)),
+        (34, &[0, 0], is(HtreeFault::Count, 0, 124)),
+        (34, &[0xff, 0xff], is(HtreeFault::Count, 0xffff, 124)),
+        (36, &[0xff, 0xff, 0xff, 0x0f], None),
     ];
-    for (at, bytes) in lies {
+    for (at, bytes, want) in lies {
         let mut disk = Disk::new(OLD);
         let root = disk.of(Kind::IndexRoot, "/large")[0];
         disk.put(&root, at, bytes);
@@ -165,11 +177,8 @@ fn an_index_that_cannot_be() {
         for (name, _) in names.iter().step_by(20) {
             fs.resolve(&format!("/large/{name}")).unwrap();
         }
-        // Nothing but hash 0 leads to a first entry's wrong block, so a name may still find room.
-        match fs.link("/plain", "/large/new") {
-            Err(error) => assert!(matches!(fault_of(error), Fault::Htree(..))),
-            Ok(()) => assert_eq!(at, 36),
-        }
+        let put = fs.link("/plain", "/large/new").map_err(fault_of);
+        assert_eq!(put.err(), want, "{bytes:?} at {at}");
         fs.abandon();
         disk.survives();
     }
@@ -192,7 +201,8 @@ fn nothing_is_left_of_what_gets_no_name() {
             fs.symlink(&path, &[b't'; 150]),
         ];
         for error in made.map(Result::unwrap_err) {
-            assert!(matches!(fault_of(error), Fault::Htree(..)));
+            let want = Fault::Htree(HtreeFault::HashVersion, 77, 0);
+            assert_eq!(fault_of(error), want);
         }
     }
     assert_eq!(free(&fs), before);
@@ -403,7 +413,13 @@ fn an_inode_table_as_shared_attributes() {
 /// A block of attributes that is none is not given up: it may be anybody's.
 #[test]
 fn attributes_that_are_data() {
-    for (references, magic) in [(1u32, 0u32), (2, 0), (0, 0xea02_0000), (5000, 0xea02_0000)] {
+    const MAGIC: u32 = 0xea02_0000;
+    for (references, magic, what, a, b) in [
+        (1u32, 0u32, XattrFault::Magic, 0, 0),
+        (2, 0, XattrFault::Magic, 0, 0),
+        (0, MAGIC, XattrFault::RefCount, 0, 1024),
+        (5000, MAGIC, XattrFault::RefCount, 5000, 1024),
+    ] {
         let mut disk = Disk::new(OLD);
         let inode = disk.inode("/a/b/few");
         let data = disk.of(Kind::Other, "/plain")[0];
@@ -414,7 +430,7 @@ fn attributes_that_are_data() {
         let mut fs = disk.mount().unwrap();
         let before = fs.fs.statistics().free;
         let fault = fault_of(fs.unlink("/a/b/few").unwrap_err());
-        assert!(matches!(fault, Fault::Xattr(..)), "{fault}");
+        assert_eq!(fault, Fault::Xattr(what, a, b));
         // Its own two blocks of data, no more.
         assert_eq!(fs.fs.statistics().free, before + 2);
         fs.sync().unwrap();
@@ -490,11 +506,13 @@ fn a_long_link_with_a_zero() {
 /// A list of access that is none.
 #[test]
 fn access_lists_that_lie() {
-    for (value, want) in [
-        (&[9u8, 0, 0, 0][..], XattrFault::AclVersion),
-        (&[1, 0, 0], XattrFault::AclSize),
-        (&[1, 0, 0, 0, 1, 0, 6], XattrFault::AclSize),
-        (&[1, 0, 0, 0, 9, 0, 6, 0], XattrFault::AclTag),
+    for (value, what, number) in [
+        (&[9u8, 0, 0, 0][..], XattrFault::AclVersion, 9),
+        (&[1, 0, 0], XattrFault::AclSize, 3),
+        (&[1, 0, 0, 0, 1, 0, 6], XattrFault::AclSize, 7),
+        (&[1, 0, 0, 0, 9, 0, 6, 0], XattrFault::AclTag, 9),
+        // It can be read, but has nothing that the mode's middle bits stand for.
+        (&[1, 0, 0, 0, 1, 0, 6, 0], XattrFault::AclNoGroup, 0),
     ] {
         let mut disk = Disk::new(SMALL);
         let block = disk.of(Kind::Xattr, "/plain")[0];
@@ -508,19 +526,51 @@ fn access_lists_that_lie() {
             .put(&block, at as usize, value);
         let mut fs = disk.mount().unwrap();
         let inode = fs.resolve("/plain").unwrap();
+        let want = Fault::Xattr(what, number, 0);
         let read = fs.fs.acl(&inode, POSIX_ACL_ACCESS).map(drop);
-        let fault = fault_of(read.unwrap_err());
-        assert!(
-            matches!(fault, Fault::Xattr(what, ..) if what == want),
-            "{value:?}: {fault}"
-        );
-        assert_eq!(fs.fs.error_record().unwrap().count, 1);
+        let readable = what == XattrFault::AclNoGroup;
+        let unread = (!readable).then_some(want);
+        assert_eq!(read.map_err(fault_of).err(), unread, "{value:?}");
+        let before = fs.fs.error_record().unwrap().count;
+        assert_eq!(before, u32::from(!readable));
         let attributes = AttributeChanges {
             mode: Some(0o600),
             ..AttributeChanges::default()
         };
-        fault_of(fs.set_attributes("/plain", &attributes).unwrap_err());
+        let set = fs.set_attributes("/plain", &attributes).unwrap_err();
+        assert_eq!(fault_of(set), want, "{value:?}");
+        let record = fs.fs.error_record().unwrap();
+        assert_eq!(
+            (record.count, record.last.ino),
+            (before + 1, inode.ino().get())
+        );
+        assert!(record.last.function.starts_with(b"set_attributes\0"));
+        // What could not be changed is as it was.
+        assert_eq!(inode.attributes().mode & 0o777, 0o644);
         fs.abandon();
         disk.survives();
     }
+}
+
+/// Two attributes with one value: neither can go, as the other would lose it.
+#[test]
+fn attributes_that_share_a_value() {
+    let mut disk = Disk::new(SMALL);
+    let block = disk.of(Kind::Xattr, "/plain")[0];
+    let first = disk.bytes(&block)[32..32 + 24].to_vec();
+    assert_eq!(first[0], 5, "user.large");
+    let mut second = first.clone();
+    second[16..21].copy_from_slice(b"later");
+    disk.put(&block, 32 + 24, &second);
+    let value = u64::from(u16::from_le_bytes([first[2], first[3]]));
+    let mut fs = disk.mount().unwrap();
+    for name in [b"large", b"later"] {
+        let removed = fs.remove_xattr("/plain", 1, name).unwrap_err();
+        let want = Fault::Xattr(XattrFault::ValueShared, value, value);
+        assert_eq!(fault_of(removed), want);
+        let inode = fs.resolve("/plain").unwrap();
+        assert_eq!(fs.fs.xattr_get(&inode, 1, name).unwrap().len(), 300);
+    }
+    fs.abandon();
+    disk.survives();
 }

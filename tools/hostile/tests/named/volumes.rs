@@ -4,15 +4,17 @@
 
 use crate::disk::{Disk, DIRTY, OLD, SMALL, WIDE};
 use host_core::core::cache::FUNCTIONS;
-use host_core::core::error::Error;
+use host_core::core::error::{Error, Place as At};
 use host_core::core::mount::MountOptions;
 use host_core::format::checksum;
 use host_core::format::fault::{
     ExtentFault, Fault, GroupFault, InodeFault, JournalFault, SuperblockFault as S,
 };
+use host_core::format::units::Ino;
 use host_core::hostfs::{HostFs, Tree};
 use hostile::overlay::Overlay;
-use hostile::places::Kind;
+use hostile::places::{Kind, Place};
+use hostile::seal;
 
 #[test]
 fn absurd_geometry() {
@@ -254,21 +256,47 @@ fn without_checksums(disk: &mut Disk) {
     disk.put(&superblock, 0x64, &(features & !0x400).to_le_bytes());
 }
 
+/// A node whose only child is the node itself, which has the checksum of the journal's trees.
 #[test]
 fn a_journal_whose_tree_leads_in_circles() {
+    // The levels that the root has below it, and that the node says it has.
+    for (depth, own) in [(1, 1), (2, 1), (5, 4)] {
+        let mut disk = Disk::new(SMALL);
+        let inode = *disk.seed.places.inode(8).unwrap();
+        let data = disk.of(Kind::Other, "/plain")[0];
+        let block = disk.block(&data);
+        let circle = Place {
+            kind: Kind::Extent,
+            owner: 8,
+            ..data
+        };
+        let root = node(4, depth, &[0], block);
+        disk.put(&inode, 0x28, &root)
+            .put(&circle, 0, &node(84, own, &[0], block));
+        let mut places = disk.seed.places.clone();
+        places.all.push(circle);
+        seal::seal(&disk.device, &places, &[circle]);
+        let error = disk.mount_error();
+        let fault = Fault::Extent(ExtentFault::Depth, own.into(), u64::from(own) - 1);
+        assert_eq!(error, Error::Corrupt(At::inode(Ino(8)), fault));
+        assert!(disk.device.reads() < 30);
+    }
+}
+
+/// An index of one level whose four children are the same leaf, in which there is nothing.
+#[test]
+fn a_journal_whose_children_are_one_empty_leaf() {
     let mut disk = Disk::new(SMALL);
     let inode = *disk.seed.places.inode(8).unwrap();
-    // An index whose children are one empty leaf.
     let leaf = disk.of(Kind::Other, "/plain")[0];
     let root = node(4, 1, &[0, 256, 512, 768], disk.block(&leaf));
     let mut empty = node(84, 0, &[], 0);
     empty.resize(1024, 0);
     without_checksums(&mut disk);
     disk.put(&leaf, 0, &empty).put(&inode, 0x28, &root);
-    let fault = disk.mount_fault();
-    assert!(
-        matches!(fault, Fault::Extent(..) | Fault::Journal(..)),
-        "{fault}"
+    assert_eq!(
+        disk.mount_fault(),
+        Fault::Extent(ExtentFault::EmptyIndex, 0, 0)
     );
     assert!(disk.device.reads() < 30);
 }
