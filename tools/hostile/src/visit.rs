@@ -10,8 +10,9 @@ use crate::overlay::Overlay;
 use crate::places::Places;
 use host_core::core::error::Result;
 use host_core::core::mount::{
-    ErrorPolicy, Filesystem, Inode, InodeKind, MountOptions, State, Width,
+    AttributeChanges, ErrorPolicy, Filesystem, Inode, InodeKind, MountOptions, State, Width,
 };
+use host_core::format::superblock::{ErrorRecord, RawSuperblock, LEN, OFFSET};
 use host_core::format::units::{FileBlock, Ino};
 use host_core::host::ledger::Ledger;
 use host_core::hostfs::HostFs;
@@ -94,8 +95,8 @@ pub fn visit(damaged: &Damaged) -> Cost {
 ///
 /// # Panics
 ///
-/// When the mount, or what was refused to be one, still holds the device or memory afterwards, or fixed
-/// metadata was overwritten with something else.
+/// When the mount, or what was refused to be one, still holds the device or memory afterwards, when fixed
+/// metadata was overwritten with something else, or when an error was recorded without its place.
 pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     let options = MountOptions {
         read_only: mode.read_only(),
@@ -110,19 +111,22 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
     let holders = device.holders();
     let ledger = Ledger::begin();
     // What a log brings back is the disk's doing.
-    let mut fixed = match needs_recovery(device) {
-        true => None,
-        false => Fixed::of(device),
+    let (mut fixed, known) = match needs_recovery(device) {
+        true => (None, None),
+        false => (Fixed::of(device), recorded(device)),
     };
     if let Ok(mut fs) = HostFs::mount(device.clone(), &options) {
         cost.mounted = true;
         fixed = fixed.or_else(|| Fixed::of(device));
+        let mut known = placed(&fs.fs, known);
         cost.names = walk(&fs.fs.clone());
+        known = placed(&fs.fs, known);
         for step in CHANGES {
             // Whatever fails, the next one is tried; its message must be sayable.
             if let Err(error) = step(&mut fs) {
                 std::hint::black_box(error.to_string());
             }
+            known = placed(&fs.fs, known);
         }
         let _ = fs.drop_caches();
         let _ = fs.read("/new-file");
@@ -139,6 +143,35 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
         "what is not theirs was written over {overwritten:?}"
     );
     cost
+}
+
+/// What the superblock on a device says of errors.
+fn recorded(device: &Overlay) -> Option<ErrorRecord> {
+    let bytes = device.bytes(OFFSET, LEN);
+    Some(RawSuperblock::view(&bytes).ok()?.error_record())
+}
+
+/// What is recorded of errors by now. What was added to `known` says who found it, and in which inode or
+/// block.
+///
+/// # Panics
+///
+/// When it does not.
+fn placed(fs: &Filesystem, known: Option<ErrorRecord>) -> Option<ErrorRecord> {
+    let Ok(record) = fs.error_record() else {
+        return known;
+    };
+    let last = &record.last;
+    let (by_whom, where_was_it) = (
+        last.function[0] != 0 && last.line != 0 && last.code != 0,
+        last.ino != 0 || last.block != 0,
+    );
+    let is_new = known.is_some_and(|known| known != record);
+    assert!(
+        !is_new || by_whom && where_was_it,
+        "an error without its place: {record:?}"
+    );
+    Some(record)
 }
 
 /// Everything that can be reached; returns how many names there were.
@@ -265,7 +298,10 @@ const CHANGES: &[Step] = &[
     |fs| fs.truncate("/a/b/moved/few", 100_000),
     |fs| data(fs, "/a/b/moved/few", 40_000, 2000),
     |fs| some_names(fs),
+    // Here and not at the end: there are no lists afterwards.
+    |fs| permissions(fs, "/plain"),
     |fs| no_attributes(fs, "/plain"),
+    |fs| permissions(fs, "/a"),
     |fs| no_attributes(fs, "/a"),
     |fs| fs.unlink("/pieces"),
     |fs| fs.sync(),
@@ -279,6 +315,11 @@ const CHANGES: &[Step] = &[
         fs.fs.remount(&read_only)?;
         fs.fs.remount(&options)
     },
+    |fs| permissions(fs, "/a/b/moved/few"),
+    |fs| no_attributes(fs, "/a/b/moved/few"),
+    |fs| permissions(fs, "/new-file"),
+    |fs| permissions(fs, "/large"),
+    |fs| fs.sync(),
 ];
 
 fn data(fs: &mut HostFs, path: &str, at: u64, len: usize) -> Result {
@@ -286,6 +327,20 @@ fn data(fs: &mut HostFs, path: &str, at: u64, len: usize) -> Result {
         return Ok(());
     }
     fs.write(path, at, &vec![DATA; len])
+}
+
+/// Changes the permissions, which an access control list follows, and puts them back.
+fn permissions(fs: &mut HostFs, path: &str) -> Result {
+    let inode = fs.resolve(path)?;
+    let before = inode.attributes().mode & 0o7777;
+    for mode in [0o7707, 0o070, before] {
+        let changes = AttributeChanges {
+            mode: Some(mode),
+            ..AttributeChanges::default()
+        };
+        fs.fs.set_attributes(&inode, &changes)?;
+    }
+    Ok(())
 }
 
 /// Removes the attributes that a list names, the last first.
