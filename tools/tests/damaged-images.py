@@ -111,6 +111,18 @@ def walk(tries):
                 tries(os.getxattr, path, attribute)
 
 
+def attributes(tries, path):
+    """Changes the permissions, which an access control list follows, then removes what is listed, the last first."""
+    status = tries(os.lstat, path)
+    # A damaged name may be a symbolic link to anywhere.
+    if status is None or status.st_mode & 0o170000 == 0o120000:
+        return
+    for mode in (0o707, 0o070, status.st_mode & 0o7777):
+        tries(os.chmod, path, mode)
+    for attribute in reversed(tries(os.listxattr, path) or []):
+        tries(os.removexattr, path, attribute)
+
+
 def change(tries):
     """A little of everything."""
     data = b"\xd7" * 9000
@@ -136,6 +148,9 @@ def change(tries):
         tries(os.unlink, f"/mnt/large/{name}")
     tries(os.unlink, "/mnt/pieces")
     tries(os.statvfs, "/mnt")
+    for path in ("plain", "a", "a/b/moved/few", "large", "new-file"):
+        attributes(tries, f"/mnt/{path}")
+    tries(os.sync)
 
 
 def number(path):
