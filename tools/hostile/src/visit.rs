@@ -146,31 +146,33 @@ pub fn tour(device: &Overlay, mode: Mode) -> Cost {
 }
 
 /// What the superblock on a device says of errors.
-fn recorded(device: &Overlay) -> Option<ErrorRecord> {
+pub fn recorded(device: &Overlay) -> Option<ErrorRecord> {
     let bytes = device.bytes(OFFSET, LEN);
     Some(RawSuperblock::view(&bytes).ok()?.error_record())
 }
 
-/// What is recorded of errors by now. What was added to `known` says who found it, and in which inode or
-/// block.
+/// What was recorded last says who found it, and in which inode or block.
 ///
 /// # Panics
 ///
 /// When it does not.
+pub fn assert_placed(record: &ErrorRecord) {
+    let last = &record.last;
+    let is_found = last.function[0] != 0 && last.line != 0 && last.code != 0;
+    assert!(
+        is_found && (last.ino != 0 || last.block != 0),
+        "an error without its place: {record:?}"
+    );
+}
+
+/// What is recorded of errors by now, which is checked unless it is what was `known`.
 fn placed(fs: &Filesystem, known: Option<ErrorRecord>) -> Option<ErrorRecord> {
     let Ok(record) = fs.error_record() else {
         return known;
     };
-    let last = &record.last;
-    let (by_whom, where_was_it) = (
-        last.function[0] != 0 && last.line != 0 && last.code != 0,
-        last.ino != 0 || last.block != 0,
-    );
-    let is_new = known.is_some_and(|known| known != record);
-    assert!(
-        !is_new || by_whom && where_was_it,
-        "an error without its place: {record:?}"
-    );
+    if known.is_some_and(|known| known != record) {
+        assert_placed(&record);
+    }
     Some(record)
 }
 

@@ -26,7 +26,7 @@ pub const DIRTY: usize = 3;
 pub const CHAIN: usize = 4;
 
 /// A seed and what was done to it. When it goes, what its mounts cost must have been bounded, and nothing
-/// of them may be left.
+/// of them may be left; an error that they have recorded on it has its place.
 pub struct Disk {
     pub seed: &'static Seed,
     pub device: Overlay,
@@ -163,6 +163,10 @@ impl Drop for Disk {
         };
         cost.assert_bounded(&self.seed.places);
         assert_eq!(self.ledger.held(), 0, "bytes of a mount are left");
+        // The seeds have none, and nobody makes one up.
+        if let Some(record) = visit::recorded(&self.device).filter(|record| record.count > 0) {
+            visit::assert_placed(&record);
+        }
     }
 }
 
