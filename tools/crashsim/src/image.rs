@@ -33,6 +33,10 @@ pub enum Prelude {
     Checkpoint,
 }
 
+/// A name that the oldest transaction of a log that is to be checkpointed has made, in a block that no later one
+/// has (of others, only their newest version goes home): the first checkpoint has to write it.
+pub const KEPT: &str = "/lost+found/kept";
+
 /// A kind of disk.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskKind {
@@ -202,6 +206,10 @@ impl Disk {
             image,
             snapshot,
         };
+        if kind.prelude == Prelude::Checkpoint {
+            let kept = Step::Link("/bar".into(), KEPT.into());
+            disk.snapshot.apply(&kept, 0).unwrap();
+        }
         let (fs, device) = begin(&disk).unwrap();
         disk.begun = device.contents().into();
         fs.abandon();

@@ -21,7 +21,7 @@ const SAMPLE: usize = 4000;
 const PLAIN: [&str; 2] = ["1k", "4k"];
 
 /// Workloads that were found hard once, and on which disks.
-const HARD: &[(&str, &[&str])] = &[
+pub const HARD: &[(&str, &[&str])] = &[
     // Blocks are used again, each in another role.
     (
         "1k-full",
@@ -42,7 +42,7 @@ const HARD: &[(&str, &[&str])] = &[
             "unlink_written+none,write_new+fsync",
             "unlink_written+sync,mkdir+fsync",
             "append+submit,mkdir_rmdir+parent",
-            "write_new+submit,tree_gone+none,mkdir+sync",
+            "write_new+submit,symlink_unlink+none,mkdir+sync",
         ],
     ),
     // The block that a truncation cuts is zeroed before the file may grow again.

@@ -12,9 +12,21 @@ use host_core::host::recording::Recording;
 use host_core::hostfs::{HostFs, Tree};
 use host_core::testing::mkfs;
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+mod disks;
+mod log;
+
+/// Time stands still, and all that is done again is the same: the process has one sequence of numbers, which
+/// one test at a time follows.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    stop_time();
+    alone
+}
 
 fn run(kind: &DiskKind, name: &str) -> Result<(), Violation> {
-    stop_time();
     let mut campaign = Campaign::new(kind, 1, Deadline(None));
     let workload = Workload::parse(name, &campaign.actions).unwrap();
     let done = campaign.run(&workload, Depth::Full);
@@ -24,6 +36,7 @@ fn run(kind: &DiskKind, name: &str) -> Result<(), Violation> {
 
 #[test]
 fn what_is_synced_is_there() {
+    let _alone = alone();
     for kind in &KINDS[..2] {
         run(kind, "append+fsync").unwrap();
         run(kind, "replace+none").unwrap();
@@ -32,6 +45,7 @@ fn what_is_synced_is_there() {
 
 #[test]
 fn without_flushes_it_is_not() {
+    let _alone = alone();
     let mut kind: DiskKind = KINDS[0];
     kind.barrier = false;
     let found = run(&kind, "append+fsync").unwrap_err();
@@ -46,6 +60,7 @@ fn without_flushes_it_is_not() {
 
 #[test]
 fn a_violation_is_made_small() {
+    let _alone = alone();
     let mut kind: DiskKind = KINDS[0];
     kind.barrier = false;
     let found = run(&kind, "chmod+none,append+fsync").unwrap_err();
@@ -56,7 +71,7 @@ fn a_violation_is_made_small() {
 
 #[test]
 fn ways_take_turns() {
-    stop_time();
+    let _alone = alone();
     let campaign = Campaign::new(&KINDS[0], 1, Deadline(None));
     // Pairs of actions on a file that has one parent: six ways each.
     let is_plain = |index: usize| campaign.actions[index].calls().len() == 6;
@@ -83,6 +98,7 @@ fn ways_take_turns() {
 /// Two writes to one place, of which nobody knows which one stays.
 #[test]
 fn writes_that_meet_are_seen() {
+    let _alone = alone();
     let device = Recording::new(mkfs(4 << 20, &["-b", "1024"]));
     let mut fs = HostFs::mount(device.clone(), &crate::record::options()).unwrap();
     fs.create("/file", 0o644).unwrap();
@@ -110,7 +126,6 @@ fn writes_that_meet_are_seen() {
 
 /// A history on the first kind of disk, and what is there in the end.
 fn history(name: &str) -> (History, Tree) {
-    stop_time();
     let disk = Disk::new(&KINDS[0]);
     let actions = actions(disk.kind.block);
     let workload = Workload::parse(name, &actions).unwrap();
@@ -125,6 +140,7 @@ fn history(name: &str) -> (History, Tree) {
 
 #[test]
 fn the_oracle_sees() {
+    let _alone = alone();
     let (history, good) = history("replace+sync");
     let end = history.events.len();
     let judge = |tree: &Tree| oracle::check(&history, end, tree, 1024);
